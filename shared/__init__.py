@@ -1,0 +1,1 @@
+"""Everything Wardgate's functions have in common: policy, guards, admission, audit, and the ports to storage."""

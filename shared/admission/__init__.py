@@ -1,0 +1,1 @@
+"""Admission: whether a request may run now, counted exactly across every instance."""

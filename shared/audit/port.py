@@ -1,0 +1,80 @@
+"""What the gateway tells the audit trail of one interaction, and what it gets back for the receipt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from shared.guards.port import Finding, GuardRun
+from shared.identity.caller import Caller
+
+Decision = Literal["answered", "blocked", "denied", "refused", "failed", "cancelled", "replayed"]
+"""How an interaction ended: answered; blocked by a guard; denied by a limit; refused as malformed;
+failed upstream; cancelled by the client hanging up; or replayed for an ``Idempotency-Key``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One request as the trail remembers it. Texts are given here and leave only as keyed hashes."""
+
+    request_id: str
+    route: str
+    caller: Caller
+    decision: Decision
+    policy_digest: str
+    started_at: int
+    """Nanoseconds since the Unix epoch."""
+
+    ended_at: int
+    prompt: str | None = field(default=None, repr=False)
+    """All text of the request, canonically joined; only its HMAC and length are kept."""
+
+    answer: str | None = field(default=None, repr=False)
+    """All text of the answer as it was returned."""
+
+    user: str | None = field(default=None, repr=False)
+    """The end user; only its HMAC is kept."""
+
+    model: str | None = None
+    """The alias that was asked for."""
+
+    upstream: str | None = None
+    upstream_model: str | None = None
+    """The upstream's own version string of the model that answered (LLM03)."""
+
+    stream: bool = False
+    error_code: str | None = None
+    finish_reasons: tuple[str, ...] = ()
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    findings: tuple[Finding, ...] = ()
+    guards: tuple[GuardRun, ...] = ()
+    unscanned_parts: int = 0
+    admission_seq: int | None = None
+    admission_epoch: str | None = None
+    admission_mode: str | None = None
+    limits_charged: tuple[str, ...] = ()
+    limit_exceeded: str | None = None
+    trace_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Where an interaction stands in the trail."""
+
+    chain_uid: str
+    seq: int
+    fingerprint: str
+    published: bool
+    """Whether the bus has acknowledged it."""
+
+
+class Trail(Protocol):
+    """Takes interactions for the tamper-evident trail."""
+
+    def record(self, interaction: Interaction) -> Recorded:
+        """Append one event to this process's chain and publish it.
+
+        Raises:
+            StoreUnavailable: Not acknowledged in time, and the policy's mode is ``fail_close``.
+        """

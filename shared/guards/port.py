@@ -1,0 +1,107 @@
+"""The interface of a guard: ``inspect(text, context) → findings``, with the reach that streaming needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from shared.text.canonical import Text
+
+Direction = Literal["input", "output"]
+Channel = Literal["user", "document", "tool"]
+"""Where text comes from: a person, a retrieved document, or a tool's result."""
+
+Action = Literal["block", "redact", "flag"]
+Mode = Literal["enforce", "monitor", "off"]
+FailMode = Literal["closed", "open"]
+RunStatus = Literal["ran", "monitor", "skipped", "failed_open"]
+Verdict = Literal["allow", "flag", "redact", "block"]
+VERDICTS: tuple[Verdict, ...] = ("allow", "flag", "redact", "block")
+"""From harmless to final."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing a guard found in one part of a conversation. Never holds the text itself."""
+
+    guard: str
+    kind: str
+    """What was found, by the guard's own name for it, as ``ignore_previous_instructions``."""
+
+    owasp: str
+    """OWASP LLM Top 10 id, 2023 and 2025, as ``LLM01:2023/LLM01:2025``."""
+
+    span: tuple[int, int]
+    """Half-open character range in the original text."""
+
+    score: float
+    """Confidence from 0 to 1."""
+
+    action: Action
+    """What the policy does about it; in ``monitor`` mode it is reported only."""
+
+    enforced: bool = True
+    """False where the guard runs in monitor mode: reported, not acted on."""
+
+    part: str = ""
+    """The part of the request or answer, as ``messages[0].content``."""
+
+    def at(self, part: str) -> Finding:
+        """The same finding, located in ``part``."""
+        return replace(self, part=part)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How much text a guard must hold back while an answer streams."""
+
+    characters: int | None
+    """At most this many characters before the newest one can still become part of a finding.
+    None: the guard judges only the whole answer."""
+
+
+WHOLE = Reach(None)
+
+
+def bounded(characters: int) -> Reach:
+    """The reach of a guard whose findings span at most ``characters``, with their context."""
+    return Reach(characters)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a guard may know of the text it inspects."""
+
+    direction: Direction
+    channel: Channel = "user"
+
+
+class Guard(Protocol):
+    """Looks at one text and reports what it found. Pure: no I/O, no state between calls, never raises."""
+
+    name: str
+    directions: frozenset[str]
+    reach: Reach
+
+    def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
+        """Findings in ``text``, in order of their spans."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardRun:
+    """What one guard did on one request or answer, for the receipt."""
+
+    guard: str
+    direction: Direction
+    status: RunStatus
+    bytes_seen: int
+
+
+def verdict_of(findings: Sequence[Finding]) -> Verdict:
+    """The gravest consequence of the enforced findings; findings in monitor mode never count."""
+    gravest = 0
+    for finding in findings:
+        if finding.enforced:
+            gravest = max(gravest, VERDICTS.index(finding.action))
+    return VERDICTS[gravest]

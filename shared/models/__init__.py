@@ -1,0 +1,1 @@
+"""The model behind the guard: OpenAI's wire types, the upstreams, and the way between guard and model."""

@@ -1,0 +1,254 @@
+"""The types of ``policy.yaml``. Its published JSON Schema is made from them.
+
+Every field has a safe default; unknown fields are refused with their path.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+Slug = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._-]{0,62}$")]
+Seconds = Annotated[int, Meta(ge=1, le=86_400)]
+Bytes = Annotated[int, Meta(ge=1, le=32 * 1024 * 1024)]
+Url = Annotated[str, Meta(pattern="^https?://[^/?#@ ]+(/[^?# ]*)?$", max_length=2048)]
+Origin = Annotated[str, Meta(pattern="^https?://[^/?#@* ]+$", max_length=255)]
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every part of the policy."""
+
+
+# --- models -------------------------------------------------------------------------------------
+
+
+class BuiltinUpstream(Section, tag_field="kind", tag="builtin"):
+    """The stand-in model that ships with Wardgate and says so in every answer."""
+
+
+class OpenAIUpstream(Section, tag_field="kind", tag="openai"):
+    """Any server with OpenAI's chat-completions API: OpenAI, vLLM, Ollama."""
+
+    base_url: Url
+    """As the SDKs take it, such as ``https://api.openai.com/v1``."""
+
+    secret: Slug | None = None
+    """Name of the secret that holds the API key; None where the server asks for none."""
+
+
+class VertexUpstream(Section, tag_field="kind", tag="vertex"):
+    """Vertex AI through its OpenAI-compatible endpoint, by application default credentials: no key to rotate."""
+
+    project: Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
+    location: Annotated[str, Meta(pattern="^(global|[a-z]+(-[a-z]+)+[0-9])$")] = "global"
+    base_url: Url | None = None
+    """Another address for the same API, such as a Private Service Connect endpoint."""
+
+    safety: Literal["BLOCK_LOW_AND_ABOVE", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_ONLY_HIGH", "BLOCK_NONE"] = (
+        "BLOCK_MEDIUM_AND_ABOVE"
+    )
+    """Threshold of Vertex's own safety filters for every harm category; set here, never by the caller."""
+
+
+Upstream = BuiltinUpstream | OpenAIUpstream | VertexUpstream
+
+
+class Target(Section):
+    """One model on one upstream."""
+
+    upstream: Slug
+    """A name under ``upstreams``."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=256)]
+    """The upstream's own name of the model, pinned to a version where it has versions."""
+
+
+class ModelAlias(Section):
+    """A model name that callers may use."""
+
+    targets: Annotated[list[Target], Meta(min_length=1, max_length=8)]
+    """Tried in order: the next one answers where the one before cannot."""
+
+    max_output_tokens: Annotated[int, Meta(ge=1, le=1_000_000)] = 4096
+    """Cap on ``max_completion_tokens``; also what a request that names none may use."""
+
+    system_prompt: Annotated[str, Meta(max_length=32_768)] | None = None
+    """Put before the caller's messages; trusted, so no guard inspects it."""
+
+
+class Calls(Section):
+    """How the model function calls upstreams."""
+
+    deadline_seconds: Seconds = 120
+    """Whole time for one answer, retries and fallbacks included."""
+
+    connect_timeout_seconds: Seconds = 5
+    attempts: Annotated[int, Meta(ge=1, le=5)] = 2
+    """Tries on one target, before the first byte of an answer only."""
+
+    breaker_failures: Annotated[int, Meta(ge=1, le=1000)] = 5
+    """Failures in a row after which a target is left alone …"""
+
+    breaker_seconds: Seconds = 15
+    """… for so long."""
+
+
+# --- limits -------------------------------------------------------------------------------------
+
+
+class RateLimit(Section):
+    """At most ``amount`` requests in any ``window_seconds``, for each key, user or tenant, or for all."""
+
+    name: Slug
+    amount: Annotated[int, Meta(ge=1, le=1_000_000_000)]
+    window_seconds: Seconds
+    kind: Literal["requests"] = "requests"
+    per: Literal["key", "user", "tenant", "global"] = "key"
+
+
+class AdmissionPolicy(Section):
+    """What happens around the limits."""
+
+    fail: Literal["closed", "open"] = "closed"
+    """What a request gets while the limits cannot be read: 503, or an answer (and an event that says so)."""
+
+    deadline_ms: Annotated[int, Meta(ge=10, le=10_000)] = 300
+    """How long to wait for the document store."""
+
+
+# --- guards -------------------------------------------------------------------------------------
+
+
+class GuardRule(Section):
+    """What one guard does about its findings."""
+
+    action: Literal["block", "redact", "flag"]
+    mode: Literal["enforce", "monitor", "off"] = "enforce"
+    """``monitor`` reports findings and acts on none; ``off`` does not run."""
+
+    fail: Literal["closed", "open"] = "closed"
+    """What a fault of the guard itself means: refuse, or go on and report that it did not run."""
+
+
+class SuspiciousRule(GuardRule):
+    """The suspicious-terms guard, which reads prompts and answers."""
+
+    terms: list[Annotated[str, Meta(min_length=2, max_length=64)]] | None = None
+    """Words to look for; None: the terms that ship with Wardgate."""
+
+
+class SizeLimits(Section):
+    """Sizes beyond which a request is refused whole; nothing is ever cut."""
+
+    body_bytes: Bytes = 1024 * 1024
+    prompt_characters: Annotated[int, Meta(ge=1, le=8_000_000)] = 128_000
+    """All text of one request together."""
+
+    messages: Annotated[int, Meta(ge=1, le=1000)] = 256
+    parts: Annotated[int, Meta(ge=1, le=10_000)] = 512
+    """Content parts of all messages together."""
+
+    depth: Annotated[int, Meta(ge=4, le=128)] = 32
+    """Nesting of the JSON body."""
+
+    answer_characters: Annotated[int, Meta(ge=1, le=8_000_000)] = 256_000
+    """All text of one answer together."""
+
+
+class Guards(Section):
+    """The guards and what each does about its findings."""
+
+    sizes: SizeLimits = field(default_factory=SizeLimits)
+    injection: GuardRule = field(default_factory=lambda: GuardRule(action="block"))
+    suspicious: SuspiciousRule = field(default_factory=lambda: SuspiciousRule(action="flag"))
+    output: GuardRule = field(default_factory=lambda: GuardRule(action="block"))
+    """Validates the answer: declared tools only, JSON where JSON was asked for, sound text."""
+
+    allow_unscanned_parts: bool = False
+    """Whether images, recordings and files, which no guard can read, are let through (and reported)."""
+
+
+# --- identity and edge --------------------------------------------------------------------------
+
+
+class Issuer(Section):
+    """An OpenID Connect issuer whose tokens are accepted."""
+
+    issuer: Url
+    """Exactly the tokens' ``iss``."""
+
+    audience: Annotated[str, Meta(min_length=1, max_length=255)]
+    """Exactly the tokens' ``aud``."""
+
+    tenant: Slug
+    """The tenant that its callers belong to."""
+
+    jwks_url: Url | None = None
+    """Where its keys are; None: found through ``<issuer>/.well-known/openid-configuration``."""
+
+    algorithms: Annotated[
+        list[Literal["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]], Meta(min_length=1)
+    ] = field(default_factory=lambda: ["RS256"])
+    require_verified_email: bool = False
+    scopes: list[Literal["chat", "scan", "models"]] = field(default_factory=lambda: ["chat", "scan", "models"])
+
+
+class Identity(Section):
+    """Whose calls are accepted, and how addresses are capped before anybody is known."""
+
+    issuers: list[Issuer] = field(default_factory=list)
+    unauthenticated_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] = 600
+    """Requests that need no credential, per address and process."""
+
+    failures_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] = 60
+    """Failed logins, per address and process."""
+
+    trusted_proxies: Annotated[int, Meta(ge=0, le=10)] = 0
+    """How many proxies in front append to ``X-Forwarded-For``: the address is the entry that the
+    outermost of them wrote, counted from the right. 0: the header is ignored."""
+
+
+class Cors(Section):
+    """Browsers' cross-origin calls."""
+
+    origins: list[Origin] = field(default_factory=list)
+    """Exact origins, such as ``https://app.example.com``; none by default."""
+
+    max_age_seconds: Seconds = 600
+
+
+class Audit(Section):
+    """The audit trail."""
+
+    mode: Literal["fail_close", "best_effort"] = "fail_close"
+    """Whether an answer waits until its event is safe, or goes out even if that fails."""
+
+
+class SecretPolicy(Section):
+    """When secrets are due for rotation."""
+
+    period_days: Annotated[int, Meta(ge=1, le=3650)] = 90
+    grace_seconds: Annotated[int, Meta(ge=1, le=30 * 86_400)] = 3600
+    """How long the old version stays valid beside the new one."""
+
+
+class PolicyFile(Section):
+    """``policy.yaml``, whole."""
+
+    upstreams: dict[Slug, Upstream] = field(default_factory=lambda: {"builtin": BuiltinUpstream()})
+    models: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=256)], ModelAlias], Meta(min_length=1)] = field(
+        default_factory=lambda: {
+            "default": ModelAlias(targets=[Target(upstream="builtin", model="wardgate-builtin-1")])
+        }
+    )
+    calls: Calls = field(default_factory=Calls)
+    limits: list[RateLimit] = field(
+        default_factory=lambda: [RateLimit(name="requests-per-minute", amount=20, window_seconds=60)]
+    )
+    admission: AdmissionPolicy = field(default_factory=AdmissionPolicy)
+    guards: Guards = field(default_factory=Guards)
+    identity: Identity = field(default_factory=Identity)
+    cors: Cors = field(default_factory=Cors)
+    audit: Audit = field(default_factory=Audit)
+    secrets: SecretPolicy = field(default_factory=SecretPolicy)

@@ -1,0 +1,140 @@
+"""Settings of the functions, read from the environment once, at start.
+
+The policy says what is allowed; settings say where things are. Every fault is reported at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from shared.errors import ConfigurationError, Fault
+from shared.stores.secrets import Secret
+
+Environment = Literal["development", "production"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where a function finds what it needs. Fields name their environment variable."""
+
+    environment: Environment
+    """``WARDGATE_ENV``. ``development`` lets secrets come from environment variables; default ``production``."""
+
+    home: Path
+    """``WARDGATE_HOME``. Folder of the local stack's state; default ``.wardgate``."""
+
+    policy: Path | None
+    """``WARDGATE_POLICY``. The policy file; default: the one that ships with Wardgate."""
+
+    documents: str
+    """``WARDGATE_DOCUMENTS``. ``sqlite:///path``."""
+
+    events: str
+    """``WARDGATE_EVENTS``. ``spool:///path``."""
+
+    secrets: str
+    """``WARDGATE_SECRETS``. ``files:///folder`` or ``secretmanager://project``."""
+
+    objects: str
+    """``WARDGATE_OBJECTS``. ``file:///folder``."""
+
+    model_url: str
+    """``WARDGATE_MODEL_URL``. Address of the model function; also the audience of guard's ID token."""
+
+    identity: str
+    """``WARDGATE_IDENTITY``. Who signs ID tokens between functions: ``local:///folder`` or ``google``."""
+
+    guard_service_account: str
+    """``WARDGATE_GUARD_SERVICE_ACCOUNT``. E-mail of the only service account that model answers."""
+
+    upstream_url: str | None
+    """``UPSTREAM_URL``. In development: an OpenAI-compatible base URL that takes the built-in model's place."""
+
+    upstream_model: str | None
+    """``UPSTREAM_MODEL``. The model to ask for there; default: the name the caller used."""
+
+    upstream_api_key: Secret | None = field(repr=False)
+    """``UPSTREAM_API_KEY``. The key for ``UPSTREAM_URL``."""
+
+
+_SCHEMES = {
+    "WARDGATE_DOCUMENTS": ("sqlite",),
+    "WARDGATE_EVENTS": ("spool",),
+    "WARDGATE_SECRETS": ("files", "secretmanager"),
+    "WARDGATE_OBJECTS": ("file",),
+    "WARDGATE_IDENTITY": ("local", "google"),
+}
+
+
+ALL = frozenset({"documents", "events", "secrets", "objects", "model_url", "identity", "guard_service_account"})
+
+
+def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Args:
+        needs: The fields that this function cannot do without; the others may stay empty.
+        environ: Read instead of the process's environment.
+
+    Raises:
+        ConfigurationError: With a fault for each variable that is missing or wrong.
+    """
+    env = os.environ if environ is None else environ
+    faults: list[Fault] = []
+
+    environment = env.get("WARDGATE_ENV", "production")
+    if environment not in ("development", "production"):
+        faults.append(Fault("WARDGATE_ENV", "must be 'development' or 'production'."))
+    local = environment == "development"
+    home = Path(env.get("WARDGATE_HOME", ".wardgate")).absolute()
+
+    def text(name: str, local_default: str) -> str:
+        value = env.get(name) or (local_default if local else "")
+        if not value and name.removeprefix("WARDGATE_").lower() in needs:
+            faults.append(Fault(name, "is not set."))
+        return value
+
+    def address(name: str, local_default: str) -> str:
+        value = text(name, local_default)
+        if value and urlsplit(value).scheme not in _SCHEMES[name]:
+            known = ", ".join(f"{scheme}://…" for scheme in _SCHEMES[name])
+            faults.append(Fault(name, f"scheme '{urlsplit(value).scheme}' is not supported; give one of {known}."))
+        return value
+
+    def url(name: str, local_default: str = "") -> str:
+        value = text(name, local_default)
+        if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+            faults.append(Fault(name, "must be an http or https URL."))
+        return value.rstrip("/")
+
+    upstream_key = env.get("UPSTREAM_API_KEY")
+    if not local:
+        faults.extend(
+            Fault(name, "is for development only; name the upstream in the policy and its key in the secret store.")
+            for name in ("UPSTREAM_URL", "UPSTREAM_API_KEY")
+            if env.get(name)
+        )
+    policy = env.get("WARDGATE_POLICY")
+    settings = Settings(
+        environment="development" if local else "production",
+        home=home,
+        policy=Path(policy) if policy else None,
+        documents=address("WARDGATE_DOCUMENTS", f"sqlite://{home}/documents.db"),
+        events=address("WARDGATE_EVENTS", f"spool://{home}/spool.db"),
+        secrets=address("WARDGATE_SECRETS", f"files://{home}/secrets"),
+        objects=address("WARDGATE_OBJECTS", f"file://{home}/objects"),
+        model_url=url("WARDGATE_MODEL_URL", "http://127.0.0.1:8081"),
+        identity=address("WARDGATE_IDENTITY", f"local://{home}/identity"),
+        guard_service_account=text("WARDGATE_GUARD_SERVICE_ACCOUNT", "guard@wardgate.local"),
+        upstream_url=url("UPSTREAM_URL") or None,
+        upstream_model=env.get("UPSTREAM_MODEL"),
+        upstream_api_key=Secret(upstream_key.encode()) if upstream_key else None,
+    )
+    if faults:
+        raise ConfigurationError(faults)
+    return settings

@@ -1,0 +1,22 @@
+"""The object-store port: whole objects, written once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+
+class ObjectStore(Protocol):
+    """Immutable objects by name, such as ``archive/2026/11/23/….json``.
+
+    Every method raises ``StoreUnavailable`` where the store does not answer in time.
+    """
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write the object if no object has this name; False where one has."""
+
+    def read(self, name: str) -> bytes | None:
+        """The object's bytes, or None where there is none."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Names that start with ``prefix``, in order."""
