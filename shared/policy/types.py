@@ -23,11 +23,11 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 # --- models -------------------------------------------------------------------------------------
 
 
-class BuiltinUpstream(Section, tag_field="kind", tag="builtin"):
+class BuiltinUpstream(Section, frozen=True, tag_field="kind", tag="builtin"):
     """The stand-in model that ships with Wardgate and says so in every answer."""
 
 
-class OpenAIUpstream(Section, tag_field="kind", tag="openai"):
+class OpenAIUpstream(Section, frozen=True, tag_field="kind", tag="openai"):
     """Any server with OpenAI's chat-completions API: OpenAI, vLLM, Ollama."""
 
     base_url: Url
@@ -37,7 +37,7 @@ class OpenAIUpstream(Section, tag_field="kind", tag="openai"):
     """Name of the secret that holds the API key; None where the server asks for none."""
 
 
-class VertexUpstream(Section, tag_field="kind", tag="vertex"):
+class VertexUpstream(Section, frozen=True, tag_field="kind", tag="vertex"):
     """Vertex AI through its OpenAI-compatible endpoint, by application default credentials: no key to rotate."""
 
     project: Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
@@ -54,7 +54,7 @@ class VertexUpstream(Section, tag_field="kind", tag="vertex"):
 Upstream = BuiltinUpstream | OpenAIUpstream | VertexUpstream
 
 
-class Target(Section):
+class Target(Section, frozen=True):
     """One model on one upstream."""
 
     upstream: Slug
@@ -64,7 +64,7 @@ class Target(Section):
     """The upstream's own name of the model, pinned to a version where it has versions."""
 
 
-class ModelAlias(Section):
+class ModelAlias(Section, frozen=True):
     """A model name that callers may use."""
 
     targets: Annotated[list[Target], Meta(min_length=1, max_length=8)]
@@ -77,7 +77,7 @@ class ModelAlias(Section):
     """Put before the caller's messages; trusted, so no guard inspects it."""
 
 
-class Calls(Section):
+class Calls(Section, frozen=True):
     """How the model function calls upstreams."""
 
     deadline_seconds: Seconds = 120
@@ -97,7 +97,7 @@ class Calls(Section):
 # --- limits -------------------------------------------------------------------------------------
 
 
-class RateLimit(Section):
+class RateLimit(Section, frozen=True):
     """At most ``amount`` requests in any ``window_seconds``, for each key, user or tenant, or for all."""
 
     name: Slug
@@ -107,7 +107,7 @@ class RateLimit(Section):
     per: Literal["key", "user", "tenant", "global"] = "key"
 
 
-class AdmissionPolicy(Section):
+class AdmissionPolicy(Section, frozen=True):
     """What happens around the limits."""
 
     fail: Literal["closed", "open"] = "closed"
@@ -120,7 +120,7 @@ class AdmissionPolicy(Section):
 # --- guards -------------------------------------------------------------------------------------
 
 
-class GuardRule(Section):
+class GuardRule(Section, frozen=True):
     """What one guard does about its findings."""
 
     action: Literal["block", "redact", "flag"]
@@ -131,14 +131,14 @@ class GuardRule(Section):
     """What a fault of the guard itself means: refuse, or go on and report that it did not run."""
 
 
-class SuspiciousRule(GuardRule):
+class SuspiciousRule(GuardRule, frozen=True):
     """The suspicious-terms guard, which reads prompts and answers."""
 
     terms: list[Annotated[str, Meta(min_length=2, max_length=64)]] | None = None
     """Words to look for; None: the terms that ship with Wardgate."""
 
 
-class SizeLimits(Section):
+class SizeLimits(Section, frozen=True):
     """Sizes beyond which a request is refused whole; nothing is ever cut."""
 
     body_bytes: Bytes = 1024 * 1024
@@ -156,7 +156,7 @@ class SizeLimits(Section):
     """All text of one answer together."""
 
 
-class Guards(Section):
+class Guards(Section, frozen=True):
     """The guards and what each does about its findings."""
 
     sizes: SizeLimits = field(default_factory=SizeLimits)
@@ -172,7 +172,7 @@ class Guards(Section):
 # --- identity and edge --------------------------------------------------------------------------
 
 
-class Issuer(Section):
+class Issuer(Section, frozen=True):
     """An OpenID Connect issuer whose tokens are accepted."""
 
     issuer: Url
@@ -194,7 +194,7 @@ class Issuer(Section):
     scopes: list[Literal["chat", "scan", "models"]] = field(default_factory=lambda: ["chat", "scan", "models"])
 
 
-class Identity(Section):
+class Identity(Section, frozen=True):
     """Whose calls are accepted, and how addresses are capped before anybody is known."""
 
     issuers: list[Issuer] = field(default_factory=list)
@@ -209,7 +209,7 @@ class Identity(Section):
     outermost of them wrote, counted from the right. 0: the header is ignored."""
 
 
-class Cors(Section):
+class Cors(Section, frozen=True):
     """Browsers' cross-origin calls."""
 
     origins: list[Origin] = field(default_factory=list)
@@ -218,14 +218,14 @@ class Cors(Section):
     max_age_seconds: Seconds = 600
 
 
-class Audit(Section):
+class Audit(Section, frozen=True):
     """The audit trail."""
 
     mode: Literal["fail_close", "best_effort"] = "fail_close"
     """Whether an answer waits until its event is safe, or goes out even if that fails."""
 
 
-class SecretPolicy(Section):
+class SecretPolicy(Section, frozen=True):
     """When secrets are due for rotation."""
 
     period_days: Annotated[int, Meta(ge=1, le=3650)] = 90
@@ -233,7 +233,7 @@ class SecretPolicy(Section):
     """How long the old version stays valid beside the new one."""
 
 
-class PolicyFile(Section):
+class PolicyFile(Section, frozen=True):
     """``policy.yaml``, whole."""
 
     upstreams: dict[Slug, Upstream] = field(default_factory=lambda: {"builtin": BuiltinUpstream()})
