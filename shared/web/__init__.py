@@ -1,0 +1,1 @@
+"""HTTP: reading requests, writing answers, event streams, CORS, and the client that calls others."""

@@ -1,0 +1,166 @@
+"""Reading a request's body: its size, type and JSON, refused with a message that names what is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+from flask import Request
+
+from shared.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
+
+T = TypeVar("T")
+
+_CHUNK = 64 * 1024
+_DRAIN = 32 * 1024 * 1024
+"""Cloud Run's own limit for an HTTP/1 request body."""
+
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,128}$")
+
+
+def read_json_body(request: Request, limit: int) -> bytes:
+    """The body of a request whose content type is JSON.
+
+    Args:
+        request: Flask's request.
+        limit: Most bytes that are taken; a larger body is refused whole.
+
+    Raises:
+        UnsupportedMediaType: The content type is not ``application/json``.
+        PayloadTooLarge: The body is larger than ``limit``.
+        BadRequest: The body is compressed, or shorter than it said.
+    """
+    media_type, _, parameters = (request.content_type or "").lower().partition(";")
+    if media_type.strip() != "application/json":
+        raise UnsupportedMediaType("Send the body as JSON, with the header 'content-type: application/json'.")
+    if "charset" in parameters and "utf-8" not in parameters and "utf8" not in parameters:
+        raise UnsupportedMediaType("JSON is read as UTF-8; send no other charset.")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("A compressed body is not read; send it without 'content-encoding'.")
+    declared = request.content_length
+    if declared is not None and declared > limit:
+        _refuse_large(request, limit)
+    body = request.stream.read(limit + 1)
+    if len(body) > limit:
+        _refuse_large(request, limit)
+    if declared is not None and len(body) < declared:
+        raise BadRequest("The body ended before its content-length.", code="incomplete_body")
+    return body
+
+
+def _refuse_large(request: Request, limit: int) -> NoReturn:
+    """Read the rest away first: a client that is still sending would otherwise see a reset, not the answer."""
+    drained = 0
+    while drained < _DRAIN and (chunk := request.stream.read(_CHUNK)):
+        drained += len(chunk)
+    raise PayloadTooLarge(f"The body is larger than the {limit} bytes that are accepted; it was not read.")
+
+
+def decode_json(body: bytes, shape: type[T], *, depth: int) -> T:
+    """Parse JSON strictly and convert it to ``shape``.
+
+    Refused are what JSON parsers disagree on, since a guard and a model must read the same text:
+    duplicate keys, NaN and infinities, invalid UTF-8, lone surrogates, and nesting beyond ``depth``.
+
+    Raises:
+        BadRequest: Naming the field in ``param`` where there is one.
+    """
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The body is not UTF-8 (byte {error.start}).", code="invalid_utf8") from None
+    _check_depth(body, depth)
+    try:
+        tree = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise BadRequest(
+            f"The body is not JSON: {error.msg} (line {error.lineno}, column {error.colno}).", code="invalid_json"
+        ) from None
+    except ValueError as error:  # an integer of more digits than Python converts
+        raise BadRequest("The body holds a number with too many digits.", code="invalid_json") from error
+    if "\\ud" in text or "\\uD" in text:
+        _refuse_surrogates(tree, "")
+    try:
+        return msgspec.convert(tree, shape)
+    except msgspec.ValidationError as error:
+        raise _named(error) from None
+
+
+def _check_depth(body: bytes, limit: int) -> None:
+    """Count nesting without parsing: a deep body would exhaust the parser's stack."""
+    if body.count(b"[") + body.count(b"{") <= limit:
+        return
+    depth = 0
+    for token in _STRUCTURE.finditer(body):
+        character = token[0]
+        if character in (b"[", b"{"):
+            depth += 1
+            if depth > limit:
+                raise BadRequest(f"The body is nested deeper than {limit} levels.", code="nested_too_deep")
+        elif character in (b"]", b"}"):
+            depth -= 1
+
+
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?+|[\[\]{}]', re.DOTALL)
+"""A string whole, or a bracket. Possessive, so linear on any input."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise BadRequest("A field is given twice in one object.", code="duplicate_key", param=key[:64])
+            seen.add(key)
+    return mapping
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise BadRequest(f"{name} is not a JSON number.", code="invalid_json")
+
+
+def _refuse_surrogates(value: Any, path: str) -> None:
+    if isinstance(value, str):
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            raise BadRequest(
+                "The text holds half of a surrogate pair, which is no character.",
+                code="invalid_unicode",
+                param=path or None,
+            ) from None
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _refuse_surrogates(item, f"{path}[{index}]")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_surrogates(key, path)
+            _refuse_surrogates(item, f"{path}.{key}" if path else key)
+
+
+_QUOTED_INPUT = re.compile(r"^Invalid (?:enum )?value ('.*'|\".*\"|-?\d+)$", re.DOTALL)
+
+
+def _named(error: msgspec.ValidationError) -> BadRequest:
+    """msgspec's message as an API error. Its one message that repeats the input is put without it."""
+    problem, _, path = str(error).partition(" - at `$")
+    param = path.rstrip("`").lstrip(".") or None
+    if problem.startswith("Object contains unknown field"):
+        unknown = problem.split("`", 1)[1].rstrip("`")[:64]
+        where = f"{param}.{unknown}" if param else unknown
+        return BadRequest("The field is not supported.", code="unsupported_parameter", param=where)
+    if problem.startswith("Object missing required field"):
+        missing = problem.split("`")[1]
+        where = f"{param}.{missing}" if param else missing
+        return BadRequest("The field is required.", code="missing_required_parameter", param=where)
+    if _QUOTED_INPUT.match(problem):
+        problem = "The value is not one of those allowed"
+    return BadRequest(f"{problem}.", code="invalid_value", param=param)
+
+
+def request_id_of(header: str | None, new: str) -> str:
+    """The caller's ``x-request-id`` if it is short and plain, so that it can go into logs, else ``new``."""
+    return header if header and _REQUEST_ID.match(header) else new

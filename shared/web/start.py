@@ -1,0 +1,36 @@
+"""How every function starts: settings and policy read once, faults shown one a line, no traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from shared.errors import ConfigurationError
+from shared.policy import Policy, load_policy
+from shared.settings import Settings, load_settings
+from shared.web.log import configure_logging
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a function knows when it starts."""
+
+    settings: Settings
+    policy: Policy
+
+
+def start(needs: Collection[str]) -> Start:
+    """Read settings and policy; a fault in them ends the process with exit code 2 and a line for each.
+
+    Args:
+        needs: The fields of ``Settings`` that the function cannot do without.
+    """
+    configure_logging()
+    try:
+        settings = load_settings(needs)
+        return Start(settings, load_policy(settings.policy))
+    except ConfigurationError as error:
+        for fault in error.faults:
+            print(f"wardgate: {fault}", file=sys.stderr)  # noqa: T201  # before any log reader is attached
+        raise SystemExit(2) from None
