@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Iterable
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -16,6 +18,8 @@ T = TypeVar("T")
 _CHUNK = 64 * 1024
 _DRAIN = 32 * 1024 * 1024
 """Cloud Run's own limit for an HTTP/1 request body."""
+
+_MAX_INT = 2**63 - 1
 
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,128}$")
 
@@ -71,15 +75,18 @@ def decode_json(body: bytes, shape: type[T], *, depth: int) -> T:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadRequest(f"The body is not UTF-8 (byte {error.start}).", code="invalid_utf8") from None
-    _check_depth(body, depth)
     try:
-        tree = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        tree = json.loads(
+            text, object_pairs_hook=_unique, parse_int=_int64, parse_float=_finite, parse_constant=_no_constant
+        )
     except json.JSONDecodeError as error:
         raise BadRequest(
             f"The body is not JSON: {error.msg} (line {error.lineno}, column {error.colno}).", code="invalid_json"
         ) from None
-    except ValueError as error:  # an integer of more digits than Python converts
-        raise BadRequest("The body holds a number with too many digits.", code="invalid_json") from error
+    except RecursionError:
+        raise _too_deep(depth) from None
+    if body.count(b"[") + body.count(b"{") > depth:
+        _check_depth(tree, depth)
     if "\\ud" in text or "\\uD" in text:
         _refuse_surrogates(tree, "")
     try:
@@ -88,23 +95,24 @@ def decode_json(body: bytes, shape: type[T], *, depth: int) -> T:
         raise _named(error) from None
 
 
-def _check_depth(body: bytes, limit: int) -> None:
-    """Count nesting without parsing: a deep body would exhaust the parser's stack."""
-    if body.count(b"[") + body.count(b"{") <= limit:
-        return
-    depth = 0
-    for token in _STRUCTURE.finditer(body):
-        character = token[0]
-        if character in (b"[", b"{"):
-            depth += 1
-            if depth > limit:
-                raise BadRequest(f"The body is nested deeper than {limit} levels.", code="nested_too_deep")
-        elif character in (b"]", b"}"):
-            depth -= 1
+def _check_depth(tree: Any, limit: int) -> None:
+    level = [tree]
+    for _ in range(limit):
+        level = [item for value in level for item in _items(value)]
+        if not level:
+            return
+    if any(isinstance(value, list | dict) for value in level):
+        raise _too_deep(limit)
 
 
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?+|[\[\]{}]', re.DOTALL)
-"""A string whole, or a bracket. Possessive, so linear on any input."""
+def _items(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _too_deep(limit: int) -> BadRequest:
+    return BadRequest(f"The body is nested deeper than {limit} levels.", code="nested_too_deep")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -116,6 +124,20 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                 raise BadRequest("A field is given twice in one object.", code="duplicate_key", param=key[:64])
             seen.add(key)
     return mapping
+
+
+def _int64(digits: str) -> int:
+    number = int(digits) if len(digits) < 21 else _MAX_INT + 1
+    if -_MAX_INT - 1 <= number <= _MAX_INT:
+        return number
+    raise BadRequest("An integer has more than 64 bits.", code="invalid_json")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isfinite(number):
+        return number
+    raise BadRequest("A number is too large.", code="invalid_json")
 
 
 def _no_constant(name: str) -> NoReturn:
