@@ -32,6 +32,9 @@ class LimitState:
     reset_seconds: float
     """Until the limit is whole again if nothing more is charged."""
 
+    more_seconds: float = 0.0
+    """Until ``remaining`` grows if nothing more is charged; 0 where nothing is charged."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
@@ -55,7 +58,13 @@ class LimitExceeded(RateLimited):
     """A limit is used up. Carries the evidence for the answer's headers and the audit event."""
 
     def __init__(
-        self, exceeded: LimitState, retry_after: float, limits: tuple[LimitState, ...], *, seq: int | None
+        self,
+        exceeded: LimitState,
+        retry_after: float,
+        limits: tuple[LimitState, ...],
+        *,
+        seq: int | None,
+        epoch: str | None = None,
     ) -> None:
         super().__init__(
             f"Limit '{exceeded.name}' is used up: {exceeded.amount} {exceeded.kind} in "
@@ -66,6 +75,8 @@ class LimitExceeded(RateLimited):
         self.limits = limits
         self.seq = seq
         """The denial's admission number, or None where it was decided without a commit."""
+        self.epoch = epoch
+        """The numbering that ``seq`` belongs to."""
 
 
 class Admission(Protocol):

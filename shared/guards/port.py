@@ -15,7 +15,10 @@ Channel = Literal["user", "document", "tool"]
 Action = Literal["block", "redact", "flag"]
 Mode = Literal["enforce", "monitor", "off"]
 FailMode = Literal["closed", "open"]
-RunStatus = Literal["ran", "monitor", "skipped", "failed_open"]
+RunStatus = Literal["ran", "monitor", "skipped", "failed_open", "failed_closed"]
+"""What became of a guard: it ran; it ran in monitor mode; it did not run; or it failed, and the text
+went on unseen (``failed_open``) or was refused (``failed_closed``)."""
+
 Verdict = Literal["allow", "flag", "redact", "block"]
 VERDICTS: tuple[Verdict, ...] = ("allow", "flag", "redact", "block")
 """From harmless to final."""
@@ -58,7 +61,10 @@ class Reach:
 
     characters: int | None
     """At most this many characters before the newest one can still become part of a finding.
-    None: the guard judges only the whole answer."""
+    None: the guard judges only the whole answer.
+
+    A bounded guard is local: whether it finds a span depends on no more than this many characters,
+    the span and its context together, so that a window shows it the same as the whole text does."""
 
 
 WHOLE = Reach(None)
@@ -67,6 +73,10 @@ WHOLE = Reach(None)
 def bounded(characters: int) -> Reach:
     """The reach of a guard whose findings span at most ``characters``, with their context."""
     return Reach(characters)
+
+
+SEPARATOR = "\x1e"
+"""Stands between joined texts: canonical text never holds it, so the joint is unambiguous."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,12 @@ class Guard(Protocol):
     name: str
     directions: frozenset[str]
     reach: Reach
+
+    def clears(self, joined: str) -> bool:
+        """Whether none of several texts can hold a finding, for one cheap look at a long conversation.
+
+        ``joined`` holds every view of them, with ``SEPARATOR`` between; False where the guard cannot tell.
+        """
 
     def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
         """Findings in ``text``, in order of their spans."""

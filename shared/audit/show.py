@@ -1,0 +1,156 @@
+"""Reads the archived trail back: by time, filtered, as a table or as JSON lines.
+
+Each record is shown with whether it is intact, that is, whether its fingerprint fits its content. Gaps
+and links between records are the business of ``shared.audit.verify``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from shared.audit.archive import PREFIX, day_prefix
+from shared.audit.event import DECISION, ERROR, FINDINGS, KEY_ID, MODEL, REQUEST_ID, TENANT
+from shared.audit.port import Decision
+from shared.audit.record import MalformedRecord, Record, is_intact, parse_record
+from shared.stores.objects import ObjectStore
+
+_DAY_PREFIX_LENGTH = len("archive/2026/11/23/")
+_NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One archived object."""
+
+    name: str
+    record: Record | None
+    """None where the object cannot be read as a record at all."""
+
+    intact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which records to show; a field that is None lets everything pass."""
+
+    since: datetime | None = None
+    """The first moment, aware."""
+
+    until: datetime | None = None
+    """The first moment that is too late, aware."""
+
+    key_id: str | None = None
+    tenant: str | None = None
+    decision: Decision | None = None
+    guard: str | None = None
+    """Has a finding of this guard …"""
+
+    kind: str | None = None
+    """… of this kind."""
+
+    request_id: str | None = None
+
+    def accepts(self, record: Record) -> bool:
+        """Whether the record is one of those asked for."""
+        attributes = record.attributes
+        exact = ((KEY_ID, self.key_id), (TENANT, self.tenant), (DECISION, self.decision), (REQUEST_ID, self.request_id))
+        return (
+            (self.since is None or record.time >= _comparable(self.since))
+            and (self.until is None or record.time < _comparable(self.until))
+            and all(wanted is None or attributes.get(name) == wanted for name, wanted in exact)
+            and ((self.guard is None and self.kind is None) or any(map(self._finds, _findings(record))))
+        )
+
+    def _finds(self, finding: dict[str, Any]) -> bool:
+        return self.guard in (None, finding.get("guard")) and self.kind in (None, finding.get("kind"))
+
+
+def read_entries(
+    objects: ObjectStore, wanted: Filter, *, newest_first: bool = True, limit: int | None = None
+) -> Iterator[Entry]:
+    """Records of the archive by time; those of the same moment by chain and place.
+
+    An object that cannot be read as a record is given whatever the filter says, with its day's others:
+    it may have been any of them. Holds the matching records of one day in memory.
+
+    Raises:
+        StoreUnavailable: While iterating: the object store does not answer.
+    """
+    days = sorted({name[:_DAY_PREFIX_LENGTH] for name in objects.list(PREFIX)}, reverse=newest_first)
+    first = day_prefix(wanted.since.astimezone(UTC).date()) if wanted.since else ""
+    last = day_prefix(wanted.until.astimezone(UTC).date()) if wanted.until else "~"
+    found = (
+        entry
+        for day in days
+        if first <= day <= last
+        for entry in sorted(_of_day(objects, day, wanted), key=_moment, reverse=newest_first)
+    )
+    return islice(found, limit)
+
+
+def _of_day(objects: ObjectStore, day: str, wanted: Filter) -> Iterator[Entry]:
+    for name in objects.list(day):
+        data = objects.read(name)
+        if data is None:
+            continue
+        try:
+            record = parse_record(data)
+        except MalformedRecord:
+            yield Entry(name, None, intact=False)
+            continue
+        if wanted.accepts(record):
+            yield Entry(name, record, is_intact(record, data))
+
+
+def _moment(entry: Entry) -> tuple[str, str, int]:
+    record = entry.record
+    return (record.time, record.chain_uid, record.seq) if record else ("", entry.name, 0)
+
+
+def json_line(entry: Entry) -> str:
+    """The record as one line of JSON, with ``intact``."""
+    record = {"name": entry.name} if entry.record is None else msgspec.structs.asdict(entry.record)
+    return json.dumps({**record, "intact": entry.intact}, separators=(",", ":"))
+
+
+def table_lines(entries: Iterator[Entry]) -> Iterator[str]:
+    """A heading, then one line for each record."""
+    yield _line("TIME", "DECISION", "TENANT", "KEY", "MODEL", "REQUEST", "FINDINGS")
+    for entry in entries:
+        record = entry.record
+        if record is None:
+            yield f"{_printable(entry.name)}  UNREADABLE"
+            continue
+        of = record.attributes.get
+        kinds = dict.fromkeys(f"{finding.get('guard')}/{finding.get('kind')}" for finding in _findings(record))
+        notes = [*kinds, *([str(of(ERROR))] if of(ERROR) else []), *([] if entry.intact else ["ALTERED"])]
+        decision = of(DECISION) or record.type.removeprefix("wardgate.")
+        yield _line(record.time, decision, of(TENANT), of(KEY_ID), of(MODEL), of(REQUEST_ID), " ".join(notes))
+
+
+def _line(time: str, decision: Any, tenant: Any, key: Any, model: Any, request: Any, notes: str) -> str:
+    cells = ((time, 27), (decision, 11), (tenant, 12), (key, 20), (model, 16), (request, 28), (notes, 0))
+    return "  ".join(f"{_printable('-' if value is None else str(value)):<{width}}" for value, width in cells).rstrip()
+
+
+def _printable(text: str) -> str:
+    """Without what a terminal would obey: an archive may have been tampered with."""
+    return _NOT_PRINTABLE.sub("?", text)
+
+
+def _findings(record: Record) -> list[dict[str, Any]]:
+    findings = record.attributes.get(FINDINGS)
+    return [item for item in findings if isinstance(item, dict)] if isinstance(findings, list) else []
+
+
+def _comparable(moment: datetime) -> str:
+    """The moment in the form of the records' times, whose order as text is that of time."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"

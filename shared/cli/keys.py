@@ -1,0 +1,111 @@
+"""``wardgate keys``: make, list and revoke API keys."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from datetime import UTC, datetime, timedelta
+
+from shared.cli.output import Commands, add_json_option, print_json, print_table
+from shared.clock import SystemClock, utc
+from shared.identity.api_keys import ApiKeys, KeyRecord
+from shared.identity.caller import DEFAULT_SCOPES, SCOPES
+from shared.settings import load_settings
+from shared.stores.connect import connect_documents, connect_secrets
+from shared.stores.secret_reader import SecretReader
+
+_UNITS = {"h": 3600, "d": 86_400}
+_COLUMNS = ("id", "tenant", "name", "scopes", "status", "created_at", "not_after")
+
+
+def register(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("keys", help="make, list and revoke API keys", description=__doc__)
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+
+    create = actions.add_parser("create", help="make a key; it is shown once and stored only as a keyed hash")
+    create.add_argument("--name", default="key", help="what to call it in lists (default: %(default)s)")
+    create.add_argument("--tenant", default="default", help="whom its callers belong to (default: %(default)s)")
+    create.add_argument(
+        "--scopes",
+        default=",".join(DEFAULT_SCOPES),
+        help=f"what it may do, of {','.join(SCOPES)} (default: %(default)s)",
+    )
+    create.add_argument(
+        "--expires",
+        type=_expiry,
+        metavar="WHEN",
+        help="after a time such as 12h or 90d, or at an RFC 3339 time with zone (default: never)",
+    )
+    add_json_option(create)
+    create.set_defaults(run=_create)
+
+    listing = actions.add_parser("list", help="list all keys, also expired and revoked ones")
+    add_json_option(listing)
+    listing.set_defaults(run=_list)
+
+    revoke = actions.add_parser("revoke", help="refuse a key from now on")
+    revoke.add_argument("id", help="the key's id, as `wardgate keys list` shows it")
+    add_json_option(revoke)
+    revoke.set_defaults(run=_revoke)
+
+
+def _keys() -> ApiKeys:
+    settings = load_settings(needs={"documents", "secrets"})
+    reader = SecretReader(connect_secrets(settings.secrets), settings.environment)
+    return ApiKeys(connect_documents(settings.documents), reader, SystemClock())
+
+
+def _expiry(text: str) -> datetime:
+    if match := re.fullmatch(r"(\d{1,6})([hd])", text):
+        return utc(SystemClock()) + timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise argparse.ArgumentTypeError("give a time zone, as in 2027-01-31T12:00:00Z")
+    return moment.astimezone(UTC)
+
+
+def _create(options: argparse.Namespace) -> int:
+    scopes = [scope.strip() for scope in options.scopes.split(",") if scope.strip()]
+    made = _keys().create(options.tenant, options.name, scopes, options.expires)
+    if options.json:
+        print_json({**_row(made.record), "key": made.key})
+    else:
+        print(f"id   {made.record.id}\nkey  {made.key}\nThe key is shown this once; keep it now.")
+    return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    rows = [_row(record) for record in _keys().list()]
+    if options.json:
+        print_json(rows)
+    else:
+        print_table(rows, _COLUMNS, empty="There are no keys; make one with `wardgate keys create`.")
+    return 0
+
+
+def _revoke(options: argparse.Namespace) -> int:
+    record = _keys().revoke(options.id)
+    if options.json:
+        print_json(_row(record))
+    else:
+        print(f"Key {record.id} ({record.name}) is revoked.")
+    return 0
+
+
+def _row(record: KeyRecord) -> dict[str, object]:
+    expired = record.not_after is not None and record.not_after <= utc(SystemClock())
+    return {
+        "id": record.id,
+        "tenant": record.tenant,
+        "name": record.name,
+        "scopes": ",".join(sorted(record.scopes)),
+        "status": "revoked" if record.revoked_at else "expired" if expired else "active",
+        "created_at": _time(record.created_at),
+        "not_after": _time(record.not_after),
+        "revoked_at": _time(record.revoked_at),
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,48 @@
+"""The command line's entry: options, exit codes, and errors in one line.
+
+Exit codes: 0 done, 1 done and something was found (a blocked prompt, a fault in the trail), 2 not done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from shared.cli import audit, keys, policy, receipt, rotate, scan
+from shared.errors import ApiError, ConfigurationError, WardgateError
+
+_COMMANDS = (scan, keys, audit, receipt, policy, rotate)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="wardgate",
+        description="Operate a guarded LLM endpoint: keys, policy, guards, audit trail, receipts and secrets.",
+        epilog="State is found through WARDGATE_HOME (default .wardgate) and the other WARDGATE_… variables.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        command.register(commands)
+    options = parser.parse_args(arguments)
+    # Whoever types a command works on the local stack unless the environment says otherwise.
+    os.environ.setdefault("WARDGATE_ENV", "development")
+    try:
+        return int(options.run(options))
+    except ConfigurationError as error:
+        for fault in error.faults:
+            print(f"wardgate: {fault}", file=sys.stderr)
+    except ApiError as error:
+        where = f" ({error.param})" if error.param else ""
+        print(f"wardgate: {error.message}{where}", file=sys.stderr)
+    except WardgateError as error:
+        print(f"wardgate: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        # The reader, such as `head`, has what it wanted. Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return 2

@@ -1,0 +1,41 @@
+"""How commands print: a table for people, or JSON with ``--json``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+Commands = Any
+"""argparse's collection of subcommands, whose type it keeps private."""
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """Give a command the option ``--json``."""
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on one line."""
+    print(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], *, empty: str) -> None:
+    """Print rows in aligned columns, or the sentence ``empty`` where there are none."""
+    if not rows:
+        print(empty)
+        return
+    cells = [[column.upper().replace("_", " ") for column in columns]]
+    cells += [["-" if row.get(column) is None else str(row[column]) for column in columns] for row in rows]
+    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
+    for line in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def when(nanoseconds: int | None) -> str | None:
+    """A time in nanoseconds since the Unix epoch, as RFC 3339 to the second."""
+    if nanoseconds is None:
+        return None
+    return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,72 @@
+"""Puts the gateway's services together from settings and policy. Opens no connection yet."""
+
+from __future__ import annotations
+
+import atexit
+
+from shared.admission.idempotency import Idempotency
+from shared.admission.limiter import Limiter
+from shared.audit.writer import ChainWriter
+from shared.clock import SystemClock
+from shared.gateway.receipt_keys import ReceiptKeys
+from shared.gateway.services import Services
+from shared.guards.pipeline import Pipeline
+from shared.identity.addresses import AddressCap
+from shared.identity.api_keys import ApiKeys
+from shared.identity.authenticate import Authenticator, TokenVerifier
+from shared.identity.service import connect_identity
+from shared.models.client import ModelClient
+from shared.policy.types import Issuer
+from shared.stores.connect import connect_documents, connect_events, connect_secrets
+from shared.stores.secret_reader import SecretReader
+from shared.web.start import Start
+
+_AUDIT_SOURCE = "//wardgate/guard"
+
+
+def assemble(start: Start, pipeline: Pipeline) -> Services:
+    """Make everything that guard works with.
+
+    Raises:
+        ConfigurationError: A setting names what does not exist.
+    """
+    settings, policy, clock = start.settings, start.policy.file, SystemClock()
+    documents = connect_documents(settings.documents, timeout_seconds=policy.admission.deadline_ms / 1000)
+    store = connect_secrets(settings.secrets)
+    secrets = SecretReader(store, settings.environment)
+    receipts = ReceiptKeys(secrets, store)
+    trail = ChainWriter(connect_events(settings.events), secrets, policy.audit, clock, _AUDIT_SOURCE)
+    atexit.register(trail.close)
+    return Services(
+        policy=start.policy,
+        clock=clock,
+        authenticator=Authenticator(ApiKeys(documents, secrets, clock), _oidc(policy.identity.issuers)),
+        admission=Limiter(documents, policy.limits, policy.admission, clock),
+        idempotency=Idempotency(documents, clock),
+        pipeline=pipeline,
+        model=ModelClient(
+            settings.model_url,
+            connect_identity(settings.identity, settings.guard_service_account, clock),
+            connect_timeout=policy.calls.connect_timeout_seconds,
+        ),
+        trail=trail,
+        signer=receipts.signer,
+        public_keys=receipts.public_keys,
+        unauthenticated=AddressCap(policy.identity.unauthenticated_per_minute, clock),
+        failures=AddressCap(
+            policy.identity.failures_per_minute,
+            clock,
+            code="too_many_failed_logins",
+            message="Too many failed logins from this address.",
+        ),
+        uncharged=AddressCap(policy.identity.unauthenticated_per_minute, clock),
+    )
+
+
+def _oidc(issuers: list[Issuer]) -> TokenVerifier | None:
+    """A verifier of tokens; PyJWT costs a tenth of a cold start, so it is loaded only where it is used."""
+    if not issuers:
+        return None
+    from shared.identity.oidc import OidcVerifier
+
+    return OidcVerifier(issuers, SystemClock())

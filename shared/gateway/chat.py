@@ -1,0 +1,126 @@
+"""``POST /v1/chat/completions``: the way of a chat through guard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+from flask import Request, Response
+
+from shared.admission.idempotency import StoredAnswer
+from shared.admission.port import Usage
+from shared.errors import ApiError, NotFound
+from shared.gateway.admit import admit
+from shared.gateway.call import Call
+from shared.gateway.exchange import Exchange
+from shared.gateway.once import Once
+from shared.gateway.services import Services
+from shared.gateway.streamed import StreamedAnswer
+from shared.models.client import ModelCall
+from shared.models.wire import ChatRequest, StreamOptions, SystemMessage
+from shared.policy.types import ModelAlias
+from shared.web.http_client import CallCancelled
+from shared.web.request import decode_json, read_json_body
+from shared.web.responses import json_response
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the caller wants, read and checked."""
+
+    chat: ChatRequest
+    alias: ModelAlias
+    body: bytes
+
+
+def chat(services: Services, request: Request, call: Call) -> Response:
+    """Answer a chat, once for each ``Idempotency-Key``."""
+    asked = _read(services, request)
+    exchange = Exchange(
+        services,
+        call.request_id,
+        "chat.completions",
+        call.caller,
+        services.clock.time_ns(),
+        call.trace_id,
+        model=asked.chat.model,
+        stream=bool(asked.chat.stream),
+    )
+    deadline = services.policy.file.calls.deadline_seconds
+    once = Once.begin(services.idempotency, request, call.caller, asked.body, deadline)
+    if isinstance(once, StoredAnswer):
+        return _replay(exchange, once)
+    try:
+        return _answer(exchange, request, asked, once)
+    except ApiError as error:
+        _give_up(exchange, once, error)
+        raise
+    except CallCancelled:
+        exchange.end("cancelled", "client_gone")
+        once.refused(ApiError("The client has gone."), charged=exchange.reservation is not None)
+        raise
+    except Exception:  # what is charged and known must not be lost with it
+        _give_up(exchange, once, ApiError("Wardgate failed."))
+        raise
+
+
+def _give_up(exchange: Exchange, once: Once, error: ApiError) -> None:
+    once.refused(error, charged=exchange.reservation is not None)
+    exchange.fail(error)
+
+
+def _read(services: Services, request: Request) -> _Asked:
+    """Everything that may be wrong with a request, before anything is charged or recorded."""
+    policy = services.policy.file
+    body = read_json_body(request, policy.guards.sizes.body_bytes)
+    asked = decode_json(body, ChatRequest, depth=policy.guards.sizes.depth)
+    alias = policy.models.get(asked.model)
+    if alias is None:
+        message = "There is no such model; GET /v1/models lists those there are."
+        raise NotFound(message, code="model_not_found", param="model")
+    services.pipeline.check_request(asked)
+    return _Asked(asked, alias, body)
+
+
+def _replay(exchange: Exchange, stored: StoredAnswer) -> Response:
+    exchange.services.uncharged.count(exchange.caller.key_id)
+    exchange.end("replayed")
+    response = Response(stored.body, stored.status, content_type=stored.content_type)
+    response.headers["idempotent-replayed"] = "true"
+    return response
+
+
+def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> Response:
+    services = exchange.services
+    headers = {} if once.paid else admit(exchange, Usage())
+    inspection = services.pipeline.inspect_request(asked.chat)
+    exchange.prompt_inspected(inspection)
+    inspection.raise_if_blocked()
+    call = ModelCall(exchange.request_id, services.policy.file.calls.deadline_seconds, request.environ)
+    forwarded = _for_the_model(inspection.request, asked.alias)
+    if asked.chat.stream:
+        upstream = services.model.stream(forwarded, call)
+        wants_usage = bool(asked.chat.stream_options and asked.chat.stream_options.include_usage)
+        return StreamedAnswer(exchange, once, upstream, inspection.request, wants_usage=wants_usage).response(headers)
+    answer = services.model.complete(forwarded, call)
+    exchange.answered_by(answer.upstream, answer.upstream_model)
+    exchange.usage = answer.completion.usage or None
+    checked = services.pipeline.inspect_answer(answer.completion, inspection.request)
+    exchange.answer_inspected(checked)
+    checked.raise_if_blocked()
+    body = msgspec.json.encode(checked.completion)
+    exchange.finish_reasons = tuple(choice.finish_reason or "" for choice in checked.completion.choices)
+    exchange.end("answered")
+    headers["wardgate-receipt"] = exchange.receipt(checked.completion)
+    once.answered(200, "application/json", body)
+    return json_response(body, headers=headers)
+
+
+def _for_the_model(chat: ChatRequest, alias: ModelAlias) -> ChatRequest:
+    """The request as the model gets it: with the policy's own prompt first, and with usage counted on streams."""
+    forwarded = msgspec.structs.replace(chat, user=None)
+    if alias.system_prompt is not None:
+        forwarded.messages = [SystemMessage(content=alias.system_prompt), *chat.messages]
+    if chat.stream:
+        forwarded.stream_options = StreamOptions(include_usage=True)
+    return forwarded

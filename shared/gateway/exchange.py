@@ -1,0 +1,161 @@
+"""One interaction between its reservation and its end: settled, recorded and receipted exactly once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from shared.admission.port import Reservation, Usage
+from shared.audit.port import Decision, Interaction, Recorded
+from shared.errors import ApiError, ContentFiltered, ServiceUnavailable, StoreError
+from shared.gateway.services import Services
+from shared.guards.answer import answer_digest
+from shared.guards.inspection import Inspection
+from shared.guards.port import Finding, GuardRun, verdict_of
+from shared.guards.receipt import Receipt
+from shared.identity.caller import Caller
+from shared.models.wire import ChatCompletion, TokenUsage
+from shared.web.log import log
+
+
+@dataclass(slots=True)
+class Exchange:
+    """Collects what becomes known of an interaction until it ends.
+
+    ``end`` or ``fail`` must be reached on every way out; a second call does nothing, so that a last
+    resort may call them too.
+    """
+
+    services: Services
+    request_id: str
+    route: str
+    caller: Caller
+    started_at: int
+    trace_id: str | None = None
+    user: str | None = None
+    model: str | None = None
+    stream: bool = False
+    reservation: Reservation | None = None
+    denial: tuple[int | None, str | None] = (None, None)
+    """Number of a denial and the numbering it belongs to."""
+
+    limit_exceeded: str | None = None
+    prompt: str | None = field(default=None, repr=False)
+    answer: str | None = field(default=None, repr=False)
+    findings: list[Finding] = field(default_factory=list)
+    guards: list[GuardRun] = field(default_factory=list)
+    unscanned_parts: int = 0
+    upstream: str | None = None
+    upstream_model: str | None = None
+    usage: TokenUsage | None = None
+    finish_reasons: tuple[str, ...] = ()
+    decision: Decision | None = None
+    """How it ended; None while it runs."""
+
+    recorded: Recorded | None = None
+
+    def answered_by(self, upstream: str, upstream_model: str) -> None:
+        """Note which upstream answers, and its own version string of the model."""
+        self.upstream, self.upstream_model = upstream, upstream_model
+
+    def prompt_inspected(self, inspection: Inspection) -> None:
+        """Note what the guards made of the prompt."""
+        self.prompt = inspection.text
+        self.unscanned_parts = len(inspection.unscanned)
+        self._inspected(inspection)
+
+    def answer_inspected(self, inspection: Inspection) -> None:
+        """Note what the guards made of the answer."""
+        self.answer = inspection.text
+        self._inspected(inspection)
+
+    def _inspected(self, inspection: Inspection) -> None:
+        self.findings += inspection.findings
+        self.guards += inspection.runs
+        for guard, fault in inspection.faults.items():
+            log("ERROR", "guard.failed", request_id=self.request_id, guard=guard, error=fault)
+
+    def fail(self, error: ApiError) -> None:
+        """End without an answer: blocked by a guard or failed. Raises as ``end`` does."""
+        self.end("blocked" if isinstance(error, ContentFiltered) else "failed", error.code)
+
+    def end(self, decision: Decision, error_code: str | None = None) -> None:
+        """Settle the reservation and record the event.
+
+        Raises:
+            ServiceUnavailable: The event could not be made safe, and the policy says ``fail_close``.
+        """
+        if self.decision is not None:
+            return
+        self.decision = decision
+        if self.reservation is not None:
+            self.services.admission.settle(self.reservation, self._actual())
+        try:
+            self.recorded = self.services.trail.record(self._interaction(decision, error_code))
+        except StoreError as error:
+            log("ERROR", "audit.unavailable", request_id=self.request_id, error=type(error).__name__)
+            raise ServiceUnavailable(
+                "The audit trail cannot take the event of this request, so no answer is given.",
+                code="audit_unavailable",
+            ) from error
+
+    def receipt(self, answer: ChatCompletion) -> str:
+        """The signed receipt of an answer, once the exchange has ended.
+
+        Raises:
+            ServiceUnavailable: There is no key to sign with.
+        """
+        if self.decision is None:
+            raise RuntimeError("A receipt tells how an exchange ended.")
+        recorded = self.recorded
+        return self.services.signer().sign(
+            Receipt(
+                issued_at=self.services.clock.time_ns() // 1_000_000_000,
+                request_id=self.request_id,
+                key_id=self.caller.key_id,
+                policy_digest=self.services.policy.digest,
+                decision=self.decision,
+                verdict=verdict_of(self.findings),
+                guards=tuple(self.guards),
+                answer_sha256=answer_digest(answer),
+                chain_uid=recorded.chain_uid if recorded else None,
+                seq=recorded.seq if recorded else None,
+            )
+        )
+
+    def _actual(self) -> Usage:
+        if self.usage is None:
+            return Usage()
+        return Usage(1, self.usage.prompt_tokens, self.usage.completion_tokens)
+
+    def _interaction(self, decision: Decision, error_code: str | None) -> Interaction:
+        reservation = self.reservation
+        seq, epoch = (reservation.seq, reservation.epoch) if reservation else self.denial
+        return Interaction(
+            request_id=self.request_id,
+            route=self.route,
+            caller=self.caller,
+            decision=decision,
+            policy_digest=self.services.policy.digest,
+            started_at=self.started_at,
+            ended_at=self.services.clock.time_ns(),
+            prompt=self.prompt,
+            answer=self.answer,
+            user=self.user,
+            model=self.model,
+            upstream=self.upstream,
+            upstream_model=self.upstream_model,
+            stream=self.stream,
+            error_code=error_code,
+            finish_reasons=self.finish_reasons,
+            prompt_tokens=self.usage.prompt_tokens if self.usage else None,
+            completion_tokens=self.usage.completion_tokens if self.usage else None,
+            findings=tuple(self.findings),
+            guards=tuple(self.guards),
+            unscanned_parts=self.unscanned_parts,
+            admission_seq=seq,
+            admission_epoch=epoch,
+            admission_mode=reservation.mode if reservation else None,
+            limits_charged=tuple(limit.name for limit in reservation.limits) if reservation else (),
+            limit_exceeded=self.limit_exceeded,
+            trace_id=self.trace_id,
+        )

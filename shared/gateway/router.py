@@ -1,0 +1,128 @@
+"""The gateway: finds the route, knows the caller, and turns every outcome into an answer."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from flask import Request, Response
+
+from shared.errors import ApiError, Forbidden, MethodNotAllowed, NotFound, Unauthenticated
+from shared.gateway.call import Call
+from shared.gateway.chat import chat
+from shared.gateway.listing import health, jwks, list_models, openapi
+from shared.gateway.scan import scan
+from shared.gateway.services import Services
+from shared.identity.addresses import client_address
+from shared.identity.caller import Caller, Scope
+from shared.web.cors import CorsRules
+from shared.web.http_client import CallCancelled
+from shared.web.log import log, trace_id_of
+from shared.web.request import request_id_of
+from shared.web.responses import error_response
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"})
+_CLIENT_GONE = 499
+"""nginx's status for it; nobody reads the answer."""
+
+Handler = Callable[[Services, Request, Call], Response]
+OpenHandler = Callable[[Services], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route that asks for a credential of this scope."""
+
+    method: str
+    scope: Scope
+    handler: Handler
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRoute:
+    """A route that anybody may read."""
+
+    handler: OpenHandler
+    method: str = "GET"
+
+
+class Gateway:
+    """Answers every request to guard."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._cors = CorsRules(services.policy.file.cors)
+        self._trusted_proxies = services.policy.file.identity.trusted_proxies
+        self._routes: Mapping[str, Route | OpenRoute] = {
+            "/v1/chat/completions": Route("POST", "chat", chat),
+            "/v1/models": Route("GET", "models", list_models),
+            "/v1/scan": Route("POST", "scan", scan),
+            "/healthz": OpenRoute(health),
+            "/openapi.json": OpenRoute(openapi(services.policy.file)),
+            "/.well-known/jwks.json": OpenRoute(jwks),
+        }
+
+    def __call__(self, request: Request) -> Response:
+        """Answer one request. Never raises."""
+        started = self._services.clock.time_ns()
+        request_id = request_id_of(request.headers.get("x-request-id"), "req_" + secrets.token_hex(12))
+        trace_id = trace_id_of(request.headers.get("traceparent"))
+        code: str | None = None
+        try:
+            response = self._answer(request, request_id, trace_id)
+        except ApiError as error:
+            code = error.code
+            response = error_response(error, request_id, request.headers.get("accept", ""))
+        except CallCancelled:
+            code = "client_gone"
+            response = Response(status=_CLIENT_GONE)
+        except Exception as error:  # the last line of defence: a traceback could hold a prompt
+            code = "internal_error"
+            log("ERROR", "request.crashed", trace_id=trace_id, request_id=request_id, error=type(error).__name__)
+            response = error_response(ApiError("Wardgate failed."), request_id, request.headers.get("accept", ""))
+        response.headers["x-request-id"] = request_id
+        log(
+            "INFO" if response.status_code < 500 else "ERROR",
+            "request.answered",
+            trace_id=trace_id,
+            request_id=request_id,
+            method=request.method if request.method in _METHODS else "other",
+            route=request.path if request.path in self._routes else "other",
+            status=response.status_code,
+            code=code,
+            milliseconds=(self._services.clock.time_ns() - started) // 1_000_000,
+        )
+        return self._cors.apply(request, response)
+
+    def _answer(self, request: Request, request_id: str, trace_id: str | None) -> Response:
+        address = client_address(
+            request.remote_addr or "", request.headers.get("x-forwarded-for"), self._trusted_proxies
+        )
+        route = self._routes.get(request.path)
+        if route is None:
+            # Strangers are asked for a credential here too: a scanner learns nothing of what is served.
+            self._authenticate(request, address)
+            raise NotFound("There is no such route; see /openapi.json for those there are.")
+        if request.method == "OPTIONS":
+            self._services.unauthenticated.count(address)
+            return self._cors.preflight(request, {route.method})
+        if request.method != route.method and not (isinstance(route, OpenRoute) and request.method == "HEAD"):
+            self._services.unauthenticated.count(address)
+            allow = f"{route.method}, OPTIONS"
+            raise MethodNotAllowed(f"The route takes {allow}.", headers={"allow": allow})
+        if isinstance(route, OpenRoute):
+            self._services.unauthenticated.count(address)
+            return route.handler(self._services)
+        caller = self._authenticate(request, address)
+        if not caller.may(route.scope):
+            raise Forbidden(f"The credential lacks the scope '{route.scope}'.")
+        return route.handler(self._services, request, Call(request_id, caller, trace_id))
+
+    def _authenticate(self, request: Request, address: str) -> Caller:
+        self._services.failures.check(address)
+        try:
+            return self._services.authenticator.authenticate(request.headers)
+        except Unauthenticated:
+            self._services.failures.count(address)
+            raise

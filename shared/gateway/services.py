@@ -1,0 +1,45 @@
+"""What the gateway works with: one of each, made once per process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shared.admission.idempotency import Idempotency
+from shared.admission.port import Admission
+from shared.audit.port import Trail
+from shared.clock import Clock
+from shared.guards.pipeline import Pipeline
+from shared.guards.receipt import ReceiptSigner
+from shared.identity.addresses import AddressCap
+from shared.identity.authenticate import Authenticator
+from shared.models.client import ModelClient
+from shared.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The rooms of the house that a request passes through."""
+
+    policy: Policy
+    clock: Clock
+    authenticator: Authenticator
+    admission: Admission
+    idempotency: Idempotency
+    pipeline: Pipeline
+    model: ModelClient
+    trail: Trail
+    signer: Callable[[], ReceiptSigner]
+    """The signer with the current key; the key may change while the process runs."""
+
+    public_keys: Callable[[], bytes]
+    """The JWKS of every receipt key that is still valid, as JSON."""
+
+    unauthenticated: AddressCap
+    """Counts requests that need no credential, by address."""
+
+    failures: AddressCap
+    """Counts failed logins, by address."""
+
+    uncharged: AddressCap
+    """Counts requests that no limit of the policy is charged for, by key."""

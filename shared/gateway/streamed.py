@@ -1,0 +1,131 @@
+"""The body of a streamed answer: guarded chunk by chunk, settled and recorded before its last byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+from flask import Response
+from msgspec import UNSET
+
+from shared.errors import ApiError
+from shared.gateway.exchange import Exchange
+from shared.gateway.once import Once
+from shared.guards.stream import AnswerStream as GuardedAnswer
+from shared.models.client import AnswerStream as ModelAnswer
+from shared.models.wire import ChatChunk, ChatRequest
+from shared.web.http_client import CallCancelled
+from shared.web.log import log
+from shared.web.responses import error_body
+from shared.web.sse import DONE, encode_comment, encode_event
+
+_CONTENT_TYPE = "text/event-stream"
+
+
+class StreamedAnswer:
+    """A response's body. ``close`` ends what was begun, also where no byte was ever asked for.
+
+    Args:
+        exchange: Ends with the stream, however that ends.
+        once: Keeps the stream for a retry under the same ``Idempotency-Key``.
+        upstream: The model's chunks; their first one has arrived.
+        asked: The request as it went on to the model.
+        wants_usage: Whether the caller asked for the chunk that counts tokens.
+    """
+
+    def __init__(
+        self, exchange: Exchange, once: Once, upstream: ModelAnswer, asked: ChatRequest, *, wants_usage: bool
+    ) -> None:
+        self._exchange = exchange
+        self._once = once
+        self._upstream = upstream
+        self._guarded = GuardedAnswer(exchange.services.pipeline, asked)
+        self._wants_usage = wants_usage
+        exchange.answered_by(upstream.upstream, upstream.upstream_model)
+
+    def response(self, headers: Mapping[str, str]) -> Response:
+        """The response that this is the body of."""
+        return Response(
+            self,
+            headers={**headers, "cache-control": "no-store", "wardgate-hold-back": str(self._guarded.hold_back)},
+            content_type=_CONTENT_TYPE,
+            direct_passthrough=True,
+        )
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for chunk in self._chunks():
+                event = encode_event(msgspec.json.encode(chunk))
+                self._once.keep(event)
+                yield event
+            ending = self._end()
+            self._once.keep(ending)
+            self._once.streamed(_CONTENT_TYPE)
+            yield ending
+        except CallCancelled:
+            return
+        except ApiError as error:
+            yield self._failed(error)
+        except Exception as error:  # the answer must not just stop, and a traceback could hold a prompt
+            log("ERROR", "request.crashed", request_id=self._exchange.request_id, error=type(error).__name__)
+            yield self._failed(ApiError("Wardgate failed."))
+
+    def close(self) -> None:
+        """The response is over. What has not ended by now ends because the client has gone."""
+        self._upstream.close()
+        if self._exchange.decision is None:
+            self._once.interrupted()
+            self._note_answer()
+            self._end_quietly()
+
+    def _chunks(self) -> Iterator[ChatChunk]:
+        """What may leave, as it comes. A blocked answer is not waited for: the upstream's work is ended."""
+        guarded = self._guarded
+        for chunk in self._upstream:
+            if chunk.usage:
+                self._exchange.usage = chunk.usage
+            yield from self._shown(guarded.feed(chunk))
+            if guarded.blocked:
+                break
+        yield from self._shown(guarded.finish())
+
+    def _shown(self, chunks: list[ChatChunk]) -> Iterator[ChatChunk]:
+        for chunk in chunks:
+            chunk.model = self._exchange.model or chunk.model
+            if self._wants_usage:
+                yield chunk
+            elif chunk.choices:
+                chunk.usage = UNSET
+                yield chunk
+
+    def _end(self) -> bytes:
+        """End the exchange; answers the receipt and the mark that the stream is whole."""
+        self._note_answer()
+        self._exchange.end("blocked" if self._guarded.blocked else "answered")
+        receipt = self._exchange.receipt(self._guarded.completion)
+        return encode_comment(f"wardgate-receipt {receipt}") + encode_event(DONE)
+
+    def _failed(self, error: ApiError) -> bytes:
+        """End the exchange because of an error; answers the error as OpenAI's streams tell one."""
+        self._once.interrupted()
+        if self._exchange.decision is None:
+            self._note_answer()
+            try:
+                self._exchange.fail(error)
+            except ApiError as worse:
+                error = worse
+        return encode_event(msgspec.json.encode(error_body(error)))
+
+    def _end_quietly(self) -> None:
+        try:
+            self._exchange.end("cancelled", "client_gone")
+        except ApiError as error:
+            log("ERROR", "request.unrecorded", request_id=self._exchange.request_id, code=error.code)
+
+    def _note_answer(self) -> None:
+        try:
+            inspection = self._guarded.inspection()
+        except ValueError:  # nothing has been sent
+            return
+        self._exchange.answer_inspected(inspection)
+        self._exchange.finish_reasons = tuple(choice.finish_reason or "" for choice in inspection.completion.choices)

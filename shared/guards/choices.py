@@ -1,0 +1,253 @@
+"""The choices of a streamed answer, each with its texts behind the hold-back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.guards.holdback import HeldText
+from shared.guards.inspection import Armed
+from shared.guards.output import Expected
+from shared.guards.parts import Form, Part
+from shared.guards.pipeline import Pipeline
+from shared.guards.port import Finding, Guard
+from shared.models.wire import (
+    AnswerFunction,
+    AnswerMessage,
+    AnswerToolCall,
+    ChatRequest,
+    Choice,
+    Delta,
+    FinishReason,
+    FunctionDelta,
+    ToolCallDelta,
+)
+
+
+class AnswerRules:
+    """What all choices of one answer share: the guards, how much they hold back, and how much text there is."""
+
+    def __init__(self, pipeline: Pipeline, request: ChatRequest) -> None:
+        self.expected = Expected.of(request)
+        self.scan = pipeline.scan("output")
+        self.characters = 0
+        self._output = pipeline.output
+        armed = pipeline.guards("output")
+        self._acting = [guard for guard in armed if guard.acts]
+        self._watching = [guard for guard in armed if not guard.acts]
+        whole = None if self._acting or self._output.acts else 0
+        self.prose_reach = _longest_reach(self._acting)
+        self.content_reach = whole if self.expected.json else self.prose_reach
+        self.call_reach = whole
+
+    @property
+    def too_long(self) -> bool:
+        """Whether the answer has more text than the policy lets through."""
+        output = self._output
+        return output.acts and output.guard is not None and self.characters > output.guard.most_characters
+
+    def text(self, path: str, form: Form, reach: int | None) -> HeldText:
+        """A text of the answer that is about to grow."""
+        return HeldText(path, form, reach, self._look)
+
+    def take(self, held: HeldText, fragment: str) -> str:
+        """Add to a text; answers what may leave of it."""
+        before = held.length
+        released = held.add(fragment)
+        self.characters += held.length - before
+        return released
+
+    def watch(self, texts: Sequence[HeldText]) -> list[list[Finding]]:
+        """What the guards that do not act find in each of the texts as they stand."""
+        parts = [held.part(held.received) for held in texts]
+        found = self.scan.over(self._watching, parts, [part.read() for part in parts])
+        return [[held.original(finding) for finding in findings] for held, findings in zip(texts, found, strict=True)]
+
+    def validate(self, choice: Choice) -> Sequence[Finding]:
+        """What is wrong with the form of a choice that is complete."""
+        guard = self._output.guard
+        return () if guard is None else self.scan.attempt(self._output, lambda: guard.validate(choice, self.expected))
+
+    def oversize(self) -> Sequence[Finding]:
+        """A finding where the answer is too long."""
+        guard = self._output.guard
+        return () if guard is None else self.scan.attempt(self._output, lambda: guard.oversize(self.characters))
+
+    def _look(self, part: Part) -> list[Finding] | None:
+        (found,) = self.scan.over(self._acting, [part], [part.read()])
+        return None if self.scan.refused else found
+
+
+class HeldChoice:
+    """One choice of a streamed answer."""
+
+    def __init__(self, index: int, rules: AnswerRules) -> None:
+        self.index = index
+        self.ended = False
+        self.blocked = False
+        """Whether it ended because of a guard."""
+
+        self.finish_reason: FinishReason | None = None
+        """Why it ended; None where the model's stream stopped without saying."""
+
+        self.form_findings: Sequence[Finding] = ()
+        """What is wrong with its form, once it has ended."""
+
+        self._rules = rules
+        self._path = f"choices[{index}].message"
+        self._content = rules.text(f"{self._path}.content", rules.expected.content_form, rules.content_reach)
+        self._refusal = rules.text(f"{self._path}.refusal", "prose", rules.prose_reach)
+        self._calls: dict[int, _HeldCall] = {}
+        self._watched: list[list[Finding]] | None = None
+
+    def take(self, delta: Delta, finish_reason: FinishReason | None) -> Delta:
+        """Take in the model's next delta; answers what may leave now."""
+        released = Delta(role=None if delta.role is None else "assistant")
+        released.content = self._add(self._content, delta.content)
+        released.refusal = self._add(self._refusal, delta.refusal)
+        calls = [self._call(part.index).take(part) for part in delta.tool_calls or ()]
+        if self._rules.call_reach == 0 and calls:
+            released.tool_calls = calls
+        if self._rules.too_long:
+            self._end("content_filter", blocked=True)
+            return Delta()
+        if self._content.blocked or self._refusal.blocked:
+            self._end("content_filter", blocked=True)
+            released.tool_calls = None
+        elif finish_reason is not None:
+            return _joined(released, self.close(finish_reason))
+        return released
+
+    def close(self, finish_reason: FinishReason | None) -> Delta:
+        """The choice is complete; answers the rest that may leave."""
+        content, refusal = self._content.finish(), self._refusal.finish()
+        calls = [self._calls[index].finish() for index in sorted(self._calls)]
+        self.form_findings = self._rules.validate(self._as_it_goes_on(finish_reason))
+        blocked = self._must_block()
+        self._end("content_filter" if blocked else finish_reason, blocked=blocked)
+        released = Delta()
+        if self._rules.scan.refused:
+            return released
+        if not (blocked and self._rules.content_reach is None):
+            released.content = content or None
+        released.refusal = refusal or None
+        if not blocked and self._rules.call_reach is None:
+            released.tool_calls = calls or None
+        return released
+
+    def text_findings(self) -> list[Finding]:
+        """What the guards found in its texts, by text and place."""
+        watched = self._watch() if self._watched is None else self._watched
+        return [
+            finding
+            for held, seen in zip(self.texts(), watched, strict=True)
+            for finding in sorted([*held.findings, *seen], key=lambda finding: (*finding.span, finding.kind))
+        ]
+
+    def texts(self) -> list[HeldText]:
+        """Its texts, in the order in which an answer has them."""
+        return [
+            self._content,
+            self._refusal,
+            *(text for index in sorted(self._calls) for text in self._calls[index].texts),
+        ]
+
+    def _add(self, held: HeldText, fragment: str | None) -> str | None:
+        """What may leave of a text; an empty fragment, by which some servers open a text, is passed on."""
+        if fragment is None or self._content.blocked:
+            return None
+        return self._rules.take(held, fragment) or (None if fragment else "")
+
+    def _call(self, index: int) -> _HeldCall:
+        call = self._calls.get(index)
+        if call is None:
+            call = self._calls[index] = _HeldCall(index, f"{self._path}.tool_calls[{index}]", self._rules)
+        return call
+
+    def _as_it_goes_on(self, finish_reason: FinishReason | None) -> Choice:
+        message = AnswerMessage(content=self._content.passed or None, refusal=self._refusal.passed or None)
+        message.tool_calls = [self._calls[index].whole() for index in sorted(self._calls)]
+        return Choice(self.index, message, finish_reason)
+
+    def _must_block(self) -> bool:
+        self._watched = self._watch()  # before the end is told, since a guard that fails may have a say in it
+        return (
+            self._rules.too_long
+            or self._rules.scan.refused
+            or any(held.blocked for held in self.texts())
+            or any(finding.enforced and finding.action == "block" for finding in self.form_findings)
+        )
+
+    def _watch(self) -> list[list[Finding]]:
+        return self._rules.watch(self.texts())
+
+    def _end(self, finish_reason: FinishReason | None, *, blocked: bool) -> None:
+        self.ended = True
+        self.blocked = blocked
+        self.finish_reason = finish_reason
+        if self._watched is None:
+            self._watched = self._watch()
+
+
+class _HeldCall:
+    """One tool call of a choice."""
+
+    def __init__(self, index: int, path: str, rules: AnswerRules) -> None:
+        self._index = index
+        self._rules = rules
+        self._id = rules.text(f"{path}.id", "name", rules.call_reach)
+        self._name = rules.text(f"{path}.function.name", "name", rules.call_reach)
+        self._arguments = rules.text(f"{path}.function.arguments", "json", rules.call_reach)
+
+    @property
+    def texts(self) -> tuple[HeldText, ...]:
+        return self._id, self._name, self._arguments
+
+    def take(self, part: ToolCallDelta) -> ToolCallDelta:
+        """Take in a delta of the call; answers what may leave of it."""
+        function = part.function or FunctionDelta()
+        fragments = (part.id, function.name, function.arguments)
+        identifier, name, arguments = (
+            None if fragment is None else self._rules.take(held, fragment)
+            for held, fragment in zip(self.texts, fragments, strict=True)
+        )
+        return ToolCallDelta(
+            self._index,
+            identifier,
+            None if part.type is None else "function",
+            None if part.function is None else FunctionDelta(name, arguments),
+        )
+
+    def finish(self) -> ToolCallDelta:
+        """The call is complete; answers what may leave of it."""
+        identifier, name, arguments = (held.finish() for held in self.texts)
+        return ToolCallDelta(self._index, identifier, "function", FunctionDelta(name, arguments))
+
+    def whole(self) -> AnswerToolCall:
+        """The call as it goes on."""
+        identifier, name, arguments = (held.passed for held in self.texts)
+        return AnswerToolCall(identifier, AnswerFunction(name, arguments))
+
+
+def _longest_reach(acting: Sequence[Armed[Guard]]) -> int | None:
+    """The longest reach of the guards; None where one of them judges only the whole."""
+    longest = 0
+    for armed in acting:
+        if armed.guard is not None:
+            if armed.guard.reach.characters is None:
+                return None
+            longest = max(longest, armed.guard.reach.characters)
+    return longest
+
+
+def _joined(first: Delta, second: Delta) -> Delta:
+    """Two deltas of one choice as one."""
+    return Delta(
+        role=first.role,
+        content=_together(first.content, second.content),
+        refusal=_together(first.refusal, second.refusal),
+        tool_calls=[*(first.tool_calls or ()), *(second.tool_calls or ())] or None,
+    )
+
+
+def _together(first: str | None, second: str | None) -> str | None:
+    return first if second is None else (first or "") + second

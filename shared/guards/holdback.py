@@ -1,0 +1,153 @@
+"""A growing text that is let go only as far as no acting guard can still find something in it.
+
+Let R be the guards' reach: a finding and its context lie within R characters. Once N characters are
+there, a finding that starts before N - R can neither appear nor change any more. So everything before
+N - R is decided and leaves, redacted; a look at the undecided rest, with R characters before it, is all
+that each fragment costs. The result does not depend on how the text was split.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from shared.guards.parts import Form, Part
+from shared.guards.port import Finding
+from shared.guards.redaction import MARK
+from shared.text.canonical import has_controls
+
+Look = Callable[[Part], Sequence[Finding] | None]
+"""What the acting guards find in a part, located in it; None where one failed without which nothing may pass."""
+
+
+class HeldText:
+    """One text of a streamed answer.
+
+    Args:
+        path: Where it stands in the answer, as ``choices[0].message.content``.
+        form: What it is.
+        reach: Characters to hold back; 0 where no guard acts; None to hold everything until ``finish``.
+        look: Asked for each window; not asked where ``reach`` is 0.
+    """
+
+    def __init__(self, path: str, form: Form, reach: int | None, look: Look) -> None:
+        self.findings: list[Finding] = []
+        """What the acting guards found, located in the text as it came."""
+
+        self.blocked = False
+        self.length = 0
+        """Characters of canonical text so far."""
+
+        self._path = path
+        self._form = form
+        self._reach = reach
+        self._look = look
+        self._received: list[str] = []
+        self._passed: list[str] = []
+        self._removed: list[int] = []
+        self._window = ""
+        self._window_start = 0
+        self._decided = 0
+        self._out = 0
+
+    @property
+    def received(self) -> str:
+        """The canonical text so far."""
+        return "".join(self._received)
+
+    @property
+    def passed(self) -> str:
+        """What has been let go so far."""
+        return "".join(self._passed)
+
+    def add(self, fragment: str) -> str:
+        """Take in the next fragment; answers what may leave now."""
+        text = self._canonical(fragment)
+        self._received.append(text)
+        self.length += len(text)
+        if self._reach == 0:
+            self._passed.append(text)
+            return text
+        self._window += text
+        if self._reach is None or self.length - self._reach <= self._decided:
+            return ""
+        return self._advance(self.length - self._reach)
+
+    def finish(self) -> str:
+        """The text is complete; answers the rest that may leave."""
+        return self._advance(self.length) if self._window and self._decided < self.length else ""
+
+    def part(self, text: str) -> Part:
+        """``text``, which is some of it, as a part of the answer."""
+        return Part(self._path, "user", text, self._form, None, "", cut_escapes=False)
+
+    def original(self, finding: Finding) -> Finding:
+        """``finding``, located in the canonical text, as it is in the text as it came."""
+        if not self._removed:
+            return finding
+        start, end = finding.span
+        before, within = bisect_right(self._removed, start), bisect_right(self._removed, end - 1)
+        return replace(finding, span=(start + before, end + within))
+
+    def _canonical(self, fragment: str) -> str:
+        """The fragment without control characters, whose places are remembered."""
+        if not has_controls(fragment):
+            return fragment
+        kept: list[str] = []
+        for character in fragment:
+            if has_controls(character):
+                self._removed.append(self.length + len(kept))
+            else:
+                kept.append(character)
+        return "".join(kept)
+
+    def _advance(self, decided: int) -> str:
+        """Decide every finding that starts before ``decided`` and let the text up to there go."""
+        found = self._look(self.part(self._window))
+        if found is None:
+            self.blocked = True
+            return ""
+        released = self._release(self._due(found, decided), decided)
+        self._decided = decided
+        if self.blocked and self._reach is None:
+            return ""
+        self._passed.append(released)
+        self._trim()
+        return released
+
+    def _release(self, findings: Sequence[Finding], decided: int) -> str:
+        pieces: list[str] = []
+        for finding in findings:
+            self.findings.append(self.original(finding))
+            start, end = finding.span
+            apart = start >= self._out  # else it overlaps what is being cut already
+            if apart:
+                pieces.append(self._between(self._out, start))
+            if finding.action == "block":
+                self.blocked = True
+                return "".join(pieces)
+            if apart:
+                pieces.append(MARK)
+            self._out = max(self._out, end)
+        if decided > self._out:
+            pieces.append(self._between(self._out, decided))
+            self._out = decided
+        return "".join(pieces)
+
+    def _due(self, found: Sequence[Finding], decided: int) -> list[Finding]:
+        """What was found in the window and is to be decided now: by place, a block before a redaction."""
+        base = self._window_start
+        placed = (replace(finding, span=(finding.span[0] + base, finding.span[1] + base)) for finding in found)
+        due = [finding for finding in placed if self._decided <= finding.span[0] < decided]
+        return sorted(due, key=lambda finding: (finding.span[0], finding.action != "block", finding.span[1]))
+
+    def _between(self, start: int, end: int) -> str:
+        return self._window[start - self._window_start : end - self._window_start]
+
+    def _trim(self) -> None:
+        """Forget what no later look needs."""
+        keep = self._decided - (self._reach or 0)
+        if keep > self._window_start:
+            self._window = self._window[keep - self._window_start :]
+            self._window_start = keep

@@ -1,0 +1,207 @@
+"""One pass of the guards over one request or answer, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from shared.errors import ContentFiltered
+from shared.guards.parts import Part
+from shared.guards.port import (
+    SEPARATOR,
+    VERDICTS,
+    Context,
+    Direction,
+    Finding,
+    Guard,
+    GuardRun,
+    RunStatus,
+    Verdict,
+    verdict_of,
+)
+from shared.guards.redaction import settled
+from shared.models.wire import ChatCompletion, ChatRequest
+from shared.policy.types import GuardRule
+from shared.text.canonical import Text
+
+MOST_FINDINGS = 100
+"""Findings told of one request or answer, so that an event stays small; the gravest come first into it."""
+
+
+AnyGuard = TypeVar("AnyGuard", covariant=True)
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Armed(Generic[AnyGuard]):
+    """A guard and what the policy says of it."""
+
+    name: str
+    rule: GuardRule
+    directions: frozenset[str]
+    guard: AnyGuard | None
+    """None where it is off."""
+
+    @property
+    def acts(self) -> bool:
+        """Whether its findings change what goes on."""
+        return self.guard is not None and self.rule.mode == "enforce" and self.rule.action != "flag"
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What the guards made of a text."""
+
+    direction: Direction
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    """By part and place; at most ``MOST_FINDINGS``, the gravest kept."""
+
+    runs: tuple[GuardRun, ...]
+    text: str = field(repr=False)
+    """For the audit trail: all text, canonical, with ``SEPARATOR`` between its parts. A prompt as it
+    came, an answer as it goes on."""
+
+    unscanned: tuple[str, ...] = ()
+    """Paths of parts that were let through although no guard can read them."""
+
+    faults: Mapping[str, str] = field(default_factory=dict)
+    """Guards that failed, with the name of the exception's class."""
+
+    @property
+    def score(self) -> float:
+        """The highest score of any finding, 0 where there is none."""
+        return max((finding.score for finding in self.findings), default=0.0)
+
+    def raise_if_blocked(self) -> None:
+        """Refuse what a guard blocked.
+
+        Raises:
+            ContentFiltered: Names the guard and, in a request, the part.
+        """
+        if self.verdict != "block":
+            return
+        what = "prompt" if self.direction == "input" else "model's answer"
+        for finding in self.findings:
+            if finding.enforced and finding.action == "block":
+                raise ContentFiltered(
+                    f"The {what} was blocked by the guard '{finding.guard}' ({finding.kind}).",
+                    param=finding.part or None if self.direction == "input" else None,
+                )
+        failed = next(run.guard for run in self.runs if run.status == "failed_closed")
+        raise ContentFiltered(
+            f"The guard '{failed}' could not inspect the {what}, and the policy lets nothing pass that it has not seen."
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestInspection(Inspection):
+    """What the guards made of a request."""
+
+    request: ChatRequest = field(repr=False)
+    """As it may go on: canonical and redacted; the caller's own object where nothing had to change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerInspection(Inspection):
+    """What the guards made of an answer."""
+
+    completion: ChatCompletion = field(repr=False)
+    """As it may go on; blocked choices are empty and end with ``content_filter``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextInspection(Inspection):
+    """What the guards made of one text."""
+
+    redacted: str = field(repr=False)
+    """The text as it may go on."""
+
+
+class Scan:
+    """Runs guards and keeps count: what they found, what they saw, and which of them failed."""
+
+    def __init__(self, direction: Direction, guards: Sequence[Armed[Any]]) -> None:
+        self.direction = direction
+        self.bytes_seen = 0
+        self.faults: dict[str, str] = {}
+        self._guards = guards
+
+    def over(self, guards: Sequence[Armed[Guard]], parts: Sequence[Part], texts: Sequence[Text]) -> list[list[Finding]]:
+        """What text guards find in ``parts``, read as ``texts``: a list for each part, in order of their spans."""
+        found: list[list[Finding]] = [[] for _ in parts]
+        joined = SEPARATOR.join([view.text for text in texts for view in text.views])
+        for armed in guards:
+            if armed.guard is not None:
+                look = partial(_look, armed.guard, self.direction, joined, parts, texts)
+                for index, finding in self.attempt(armed, look):
+                    found[index].append(finding)
+        return [
+            sorted(settled(part, findings), key=_place) if findings else []
+            for part, findings in zip(parts, found, strict=True)
+        ]
+
+    def attempt(self, armed: Armed[Any], look: Callable[[], Sequence[Found]]) -> Sequence[Found]:
+        """Let a guard look. One that fails finds nothing and is not asked again."""
+        if armed.name in self.faults:
+            return ()
+        try:
+            return look()
+        except Exception as error:  # the one boundary: what a guard's own fault means is for the policy to say
+            self.faults[armed.name] = type(error).__name__
+            return ()
+
+    @property
+    def refused(self) -> bool:
+        """Whether a guard failed without which the policy lets nothing pass."""
+        return bool(self.faults) and any(self._status(armed) == "failed_closed" for armed in self._guards)
+
+    def verdict(self, findings: Sequence[Finding]) -> Verdict:
+        """The gravest consequence of findings and faults."""
+        return "block" if self.refused else verdict_of(findings)
+
+    def runs(self) -> tuple[GuardRun, ...]:
+        """What became of each guard; only one that got through counts what it saw."""
+        return tuple(
+            GuardRun(armed.name, self.direction, status, self.bytes_seen if status in ("ran", "monitor") else 0)
+            for armed in self._guards
+            for status in (self._status(armed),)
+        )
+
+    def _status(self, armed: Armed[Any]) -> RunStatus:
+        if armed.guard is None:
+            return "skipped"
+        if armed.name not in self.faults:
+            return "monitor" if armed.rule.mode == "monitor" else "ran"
+        return "failed_closed" if armed.rule.mode == "enforce" and armed.rule.fail == "closed" else "failed_open"
+
+
+def _look(
+    guard: Guard, direction: Direction, joined: str, parts: Sequence[Part], texts: Sequence[Text]
+) -> list[tuple[int, Finding]]:
+    """What one guard finds, with the index of its part; one look at everything first, which mostly suffices."""
+    if guard.clears(joined):
+        return []
+    return [
+        (index, finding)
+        for index, (part, text) in enumerate(zip(parts, texts, strict=True))
+        for finding in guard.inspect(text, Context(direction, part.channel))
+    ]
+
+
+def told(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The findings to tell of, in their order; where there are too many, the gravest."""
+    if len(findings) <= MOST_FINDINGS:
+        return tuple(findings)
+    gravest = sorted(range(len(findings)), key=lambda index: -_gravity(findings[index]))[:MOST_FINDINGS]
+    return tuple(findings[index] for index in sorted(gravest))
+
+
+def _gravity(finding: Finding) -> int:
+    return VERDICTS.index(finding.action) if finding.enforced else 0
+
+
+def _place(finding: Finding) -> tuple[int, int, str]:
+    return (*finding.span, finding.kind)

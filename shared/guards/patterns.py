@@ -1,0 +1,168 @@
+"""Rules over text as data, matched on RE2 in linear time.
+
+One ``re2.Set`` decides in a single pass which rules match; only those are then run one by one for
+their spans. ``Set.Match`` answers None both for "no match" and for its own failure, so every text is
+given to it with a planted character that one rule always matches: an answer without it is a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import re2  # type: ignore[import-untyped]  # ships no types
+
+from shared.guards.port import Action, Context, Finding, bounded
+from shared.text.canonical import Text
+
+_PLANTED = b"\x1f"
+"""A control character, so canonical text does not hold it, and no rule takes it for part of a word."""
+
+_SET_MEMORY = 64 * 1024 * 1024
+"""Budget in bytes for a set's automaton; RE2's default of 8 MiB is meant for one pattern."""
+
+_MOST_SPANS = 100
+"""Spans per rule and view that are worth finding where none of them is cut out of the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One pattern, and what it means to match it."""
+
+    id: str
+    kind: str
+    owasp: str
+    pattern: str
+    """In RE2's syntax, read without regard to case. Group 1, where there is one, is the finding's span.
+    RE2's ``\\b``, ``\\w`` and ``\\s`` are ASCII."""
+
+    width: int
+    """The most characters that a match can have."""
+
+    score: float
+    """Confidence from 0 to 1."""
+
+    matches: tuple[str, ...] = ()
+    """Texts that the rule must match; read by its tests only."""
+
+    passes: tuple[str, ...] = ()
+    """Texts that the rule must not match; read by its tests only."""
+
+
+def literal(text: str) -> str:
+    """A pattern for this very text."""
+    pattern: str = re2.escape(text)
+    return pattern
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Where a rule matched, in characters."""
+
+    rule: Rule
+    start: int
+    end: int
+
+
+class RuleSet:
+    """Rules compiled together.
+
+    Raises:
+        ValueError: A pattern is not RE2, or the set does not find what was planted.
+    """
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(rules)
+        self.width = max((rule.width for rule in rules), default=0)
+        options = re2.Options()
+        options.case_sensitive = False
+        options.log_errors = False
+        try:
+            self._patterns = [re2.compile(rule.pattern.encode(), options) for rule in self.rules]
+            options.max_mem = _SET_MEMORY
+            self._set = re2.Set.SearchSet(options)
+            for rule in self.rules:
+                self._set.Add(rule.pattern)
+            self._planted = self._set.Add(_PLANTED)
+            self._set.Compile()
+        except re2.error as error:
+            raise ValueError(f"a rule does not compile on RE2: {error}") from error
+        self._matching("")
+
+    def matches_any(self, text: str) -> bool:
+        """Whether any rule matches anywhere in ``text``."""
+        return len(self._matching(text)) > 1
+
+    def find(self, text: str, most: int | None = None) -> Iterator[Match]:
+        """Every place where a rule matches, rule by rule; overlapping matches too, one for each start.
+
+        So what is found at one place never depends on what was found before it, and a window over a
+        text shows the same matches as the text. ``most`` stops each rule after so many.
+        """
+        encoded: bytes | None = None
+        for index in sorted(self._matching(text)):
+            if index != self._planted:
+                encoded = text.encode() if encoded is None else encoded
+                yield from self._spans(index, encoded, len(text) == len(encoded), most)
+
+    def _matching(self, text: str) -> list[int]:
+        matching: list[int] | None = self._set.Match(text.encode() + _PLANTED)
+        if matching is None or self._planted not in matching:
+            raise ValueError("the rule set did not find what was planted")
+        return matching
+
+    def _spans(self, index: int, encoded: bytes, is_ascii: bool, most: int | None) -> Iterator[Match]:
+        """The matches of one rule; spans are counted in bytes while searching and told in characters."""
+        rule, pattern = self.rules[index], self._patterns[index]
+        group = 1 if pattern.groups else 0
+        counted_bytes = counted_characters = position = found = 0
+        while (match := pattern.search(encoded, position)) and (most is None or found < most):
+            start, end = match.span(group)
+            if is_ascii:
+                yield Match(rule, start, end)
+            else:
+                counted_characters += len(encoded[counted_bytes:start].decode())
+                counted_bytes = start
+                yield Match(rule, counted_characters, counted_characters + len(encoded[start:end].decode()))
+            found += 1
+            position = _next_character(encoded, match.start())
+
+
+def _next_character(encoded: bytes, position: int) -> int:
+    """Where the character after the one at ``position`` begins in UTF-8."""
+    position += 1
+    while position < len(encoded) and encoded[position] & 0xC0 == 0x80:
+        position += 1
+    return position
+
+
+class PatternGuard:
+    """A guard that finds what its rules match, in every view of a text."""
+
+    def __init__(
+        self, name: str, rules: Sequence[Rule], directions: frozenset[str], action: Action, *, enforced: bool
+    ) -> None:
+        self.name = name
+        self.directions = directions
+        self._rules = RuleSet(rules)
+        self._action = action
+        self._enforced = enforced
+        self._most = None if action == "redact" and enforced else _MOST_SPANS
+        self.reach = bounded(self._rules.width + 2)  # one character of context on either side
+
+    def clears(self, joined: str) -> bool:
+        """Whether no rule matches in any of the joined texts."""
+        return not self._rules.matches_any(joined)
+
+    def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
+        """A finding for every match of every rule; one that several views show is told once."""
+        found: dict[tuple[int, int, str], Finding] = {}
+        for view in text.views:
+            for match in self._rules.find(view.text, self._most):
+                span = view.span(match.start, match.end)
+                rule = match.rule
+                found.setdefault(
+                    (*span, rule.kind),
+                    Finding(self.name, rule.kind, rule.owasp, span, rule.score, self._action, self._enforced),
+                )
+        return [found[key] for key in sorted(found)]

@@ -1,0 +1,75 @@
+"""What the local stack needs before its functions start: a private home, keys, secrets and an API key."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from shared.clock import SystemClock
+from shared.errors import ApiError, ConfigurationError, Fault, StoreError, Unauthenticated
+from shared.identity.api_keys import ApiKeys
+from shared.identity.local_issuer import create_local_issuer
+from shared.rotation.inventory import ensure_secrets
+from shared.settings import Settings
+from shared.stores.connect import connect_documents, connect_secrets
+from shared.stores.files import FILE_MODE, require_private_folder
+from shared.stores.secret_reader import SecretReader
+
+KEY_FILE = "dev-key"
+TENANT = "default"
+
+
+@contextmanager
+def only_stack_of(home: Path) -> Iterator[None]:
+    """Hold the home for one stack, so that no two deliver the same events or share a log.
+
+    Raises:
+        ConfigurationError: Another stack has it, or the folder cannot be used.
+    """
+    require_private_folder(home, "WARDGATE_HOME")
+    # The lock ends with this process, however it dies; children do not inherit the descriptor.
+    with (home / "stack.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            problem = f"another stack runs on {home}; end it, or name another folder here."
+            raise ConfigurationError([Fault("WARDGATE_HOME", problem)]) from None
+        yield
+
+
+def prepare(settings: Settings) -> str:
+    """Make what is missing in the home, and find or make the developer's API key.
+
+    Returns:
+        The key, which is also in the home's ``dev-key``.
+
+    Raises:
+        ConfigurationError: Something in the home cannot be used.
+    """
+    create_local_issuer(Path(settings.identity.partition("://")[2]))
+    store = connect_secrets(settings.secrets)
+    try:
+        ensure_secrets(store)
+        reader = SecretReader(store, settings.environment)
+        return _developer_key(ApiKeys(connect_documents(settings.documents), reader, SystemClock()), settings.home)
+    except (StoreError, ApiError) as error:
+        raise ConfigurationError([Fault("WARDGATE_HOME", f"{settings.home} cannot be used: {error}")]) from error
+
+
+def _developer_key(api_keys: ApiKeys, home: Path) -> str:
+    """The key of the last time where it is still good, else a new one."""
+    file = home / KEY_FILE
+    if file.exists():
+        key = file.read_text().strip()
+        # Not good any more: revoked, expired, or of secrets that are gone.
+        with suppress(Unauthenticated):
+            api_keys.authenticate(key)
+            return key
+    key = api_keys.create(TENANT, "make run").key
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "w") as written:
+        written.write(key)
+    return key

@@ -1,0 +1,171 @@
+"""One run of the local stack: from options to the line ``ready``, and to an end that leaves nothing behind."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+from shared.errors import ConfigurationError, Fault, StoreError
+from shared.local import smollm2
+from shared.local.delivery import Delivery
+from shared.local.greeting import greeting
+from shared.local.prepare import only_stack_of, prepare
+from shared.local.processes import HOST, Process, Service
+from shared.local.stack import Signals, Stack, StackFailed, Stopped, check_ports
+from shared.policy import load_policy
+from shared.settings import Settings, load_settings
+
+FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
+
+CONCURRENCY = 100
+"""Requests that one process serves at once. The framework's own default, 4 per CPU, starves event streams."""
+
+SINK_NICENESS = 10
+"""Sinks and delivery give way to answers."""
+
+DRAIN_SECONDS = 3.0
+"""What delivery gets to empty the spool when the stack ends; what is left is delivered at the next start."""
+
+_FRAMEWORK_VARIABLES = (
+    *("DEBUG", "FUNCTION_SIGNATURE_TYPE", "FUNCTION_SOURCE", "FUNCTION_TARGET", "FUNCTION_USE_ASGI"),
+    *("HOST", "PORT", "WORKERS"),
+)
+"""What the framework reads: one left over in a developer's shell must not change the stack."""
+
+
+def main(signals: Signals, arguments: Sequence[str] | None = None) -> int:
+    """Run the stack until a signal ends it. Exit code: 0, or 1 after a crash, or 2 where it cannot start."""
+    options = _options(arguments)
+    try:
+        settings = _settings(options.port)
+        load_policy(settings.policy)
+        services = _services(settings, options.port, options.local_model)
+        with only_stack_of(settings.home):
+            check_ports(services)
+            return _run(services, settings, signals)
+    except ConfigurationError as error:
+        for fault in error.faults:
+            _say(f"wardgate: {fault}", sys.stderr)
+        return 2
+
+
+def _run(services: Sequence[Service], settings: Settings, signals: Signals) -> int:
+    key = prepare(settings)
+    stack = Stack(services, settings.home / "logs", signals)
+    delivery = Delivery(
+        Path(settings.events.partition("://")[2]),
+        {service.name: f"http://{HOST}:{service.port}/" for service in services if service.sink},
+        niceness=SINK_NICENESS,
+        on_failure=signals.wake,
+    )
+    try:
+        stack.start()
+        delivery.start()
+        _say(greeting(services, settings.home, key))
+        while delivery.failure is None:
+            stack.check()
+            signals.wait()
+        _say(f"wardgate: events cannot be delivered: {delivery.failure}", sys.stderr)
+    except Stopped:
+        return 0
+    except StackFailed as failure:
+        _say(f"wardgate: {failure}", sys.stderr)
+    finally:
+        sinks = [process for process in stack.processes if process.service.sink]
+        stack.stop([process for process in stack.processes if not process.service.sink])
+        _drain(delivery, sinks, signals)
+        stack.stop(sinks)
+        delivery.stop()
+    return 1
+
+
+def _drain(delivery: Delivery, sinks: Sequence[Process], signals: Signals) -> None:
+    """Wait a while until the sinks have everything that was published."""
+    deadline = time.monotonic() + DRAIN_SECONDS
+    # Where the spool cannot be read or somebody is impatient, the rest is delivered at the next start.
+    with suppress(StoreError, Stopped):
+        while (
+            delivery.is_at_work()
+            and delivery.pending()
+            and all(sink.exit_code is None for sink in sinks)
+            and time.monotonic() < deadline
+        ):
+            signals.wait(0.05)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make run", description="Serve every function of Wardgate on this machine.")
+    parser.add_argument("--port", type=int, default=8080, help="guard's port; the others take the ports after it")
+    parser.add_argument("--local-model", choices=[smollm2.NAME], help="answer with a real, small model")
+    return parser.parse_args(arguments)
+
+
+def _settings(port: int) -> Settings:
+    """The functions' settings, which they inherit through the environment."""
+    for name in _FRAMEWORK_VARIABLES:
+        os.environ.pop(name, None)
+    os.environ["WARDGATE_ENV"] = "development"
+    os.environ["WARDGATE_HOME"] = str(Path(os.environ.get("WARDGATE_HOME") or ".wardgate").absolute())
+    os.environ["WARDGATE_MODEL_URL"] = f"http://{HOST}:{port + 1}"
+    os.environ["THREADS"] = str(CONCURRENCY)
+    return load_settings()
+
+
+def _services(settings: Settings, port: int, local_model: str | None) -> list[Service]:
+    """What runs, on ``port`` and those after it."""
+    served, upstream = _local_model(settings, port + 4) if local_model else ([], {})
+    return [
+        _function("guard", port),
+        _function("model", port + 1, environment=upstream),
+        _function("audit_archive", port + 2, niceness=SINK_NICENESS, sink=True),
+        _function("rotate_secrets", port + 3, niceness=SINK_NICENESS),
+        *served,
+    ]
+
+
+def _function(
+    name: str, port: int, *, environment: dict[str, str] | None = None, niceness: int = 0, sink: bool = False
+) -> Service:
+    source = str(FUNCTIONS / name / "main.py")
+    return Service(
+        name=name,
+        port=port,
+        module="functions_framework",
+        arguments=("--target", name, "--source", source, "--host", HOST, "--port", str(port)),
+        environment=environment or {},
+        niceness=niceness,
+        sink=sink,
+        probe=None if sink else "/healthz",  # a sink takes events and nothing else
+    )
+
+
+def _local_model(settings: Settings, port: int) -> tuple[list[Service], dict[str, str]]:
+    """The server of the local model, and the variables that make it the model function's upstream."""
+    if settings.upstream_url:
+        raise ConfigurationError([Fault("LOCAL_MODEL", "and UPSTREAM_URL both name a model; give one of them.")])
+    smollm2.weights()
+    key = secrets.token_urlsafe(24)
+    server = Service(
+        name=smollm2.NAME,
+        port=port,
+        module=smollm2.__name__,
+        arguments=(str(port),),
+        environment={"LOCAL_MODEL_KEY": key},
+        probe="/health",
+    )
+    return [server], {
+        "UPSTREAM_URL": f"http://{HOST}:{port}/v1",
+        "UPSTREAM_MODEL": smollm2.NAME,
+        "UPSTREAM_API_KEY": key,
+    }
+
+
+def _say(text: str, to: TextIO | None = None) -> None:
+    print(text, file=to or sys.stdout, flush=True)

@@ -1,0 +1,107 @@
+"""Makes the router that a policy describes."""
+
+from __future__ import annotations
+
+import math
+import time
+from functools import partial
+from typing import assert_never
+
+from shared.errors import StoreError
+from shared.models.breaker import CircuitBreaker
+from shared.models.router import Alias, Router, Target
+from shared.models.upstreams.builtin import BuiltinUpstream
+from shared.models.upstreams.failures import auth_failed
+from shared.models.upstreams.openai import OpenAIUpstream
+from shared.models.upstreams.port import Upstream
+from shared.models.upstreams.vertex import connect_vertex
+from shared.policy import types as policy
+from shared.settings import Environment, Settings
+from shared.stores.connect import connect_secrets
+from shared.stores.secret_reader import SecretReader
+from shared.stores.secrets import Secret, SecretStore
+from shared.web.log import log
+
+_RENEWAL_COOLDOWN = 5.0
+"""Seconds between two readings of a key that its upstream refuses."""
+
+
+def connect_router(file: policy.PolicyFile, settings: Settings) -> Router:
+    """The router for a policy. Opens no connection yet.
+
+    Args:
+        file: Names the upstreams and the aliases.
+        settings: Say where the upstreams' keys are; in development they may also put a server in the
+            built-in model's place.
+
+    Raises:
+        ConfigurationError: The secret store's address is malformed.
+    """
+    calls = file.calls
+    upstreams = {name: _upstream(config, calls, settings) for name, config in file.upstreams.items()}
+    override = _override(settings, calls)
+
+    def target(named: policy.Target) -> Target:
+        breaker = CircuitBreaker(calls.breaker_failures, calls.breaker_seconds)
+        if override is not None and isinstance(file.upstreams[named.upstream], policy.BuiltinUpstream):
+            return Target(named.upstream, override, settings.upstream_model, breaker)
+        return Target(named.upstream, upstreams[named.upstream], named.model, breaker)
+
+    aliases = {
+        name: Alias([target(named) for named in alias.targets], alias.max_output_tokens)
+        for name, alias in file.models.items()
+    }
+    return Router(aliases, attempts=calls.attempts)
+
+
+def _upstream(config: policy.Upstream, calls: policy.Calls, settings: Settings) -> Upstream:
+    timeout = calls.connect_timeout_seconds
+    match config:
+        case policy.BuiltinUpstream():
+            return BuiltinUpstream()
+        case policy.OpenAIUpstream(base_url=base_url, secret=secret):
+            key = None if secret is None else StoredKey(secret, connect_secrets(settings.secrets), settings.environment)
+            return OpenAIUpstream(base_url, key=key, connect_timeout=timeout)
+        case policy.VertexUpstream():
+            return connect_vertex(config, connect_timeout=timeout)
+    assert_never(config)
+
+
+def _override(settings: Settings, calls: policy.Calls) -> Upstream | None:
+    """The server that takes the built-in model's place in development."""
+    if settings.upstream_url is None:
+        return None
+    secret = settings.upstream_api_key
+    key = None if secret is None else _Fixed(secret)
+    return OpenAIUpstream(settings.upstream_url, key=key, connect_timeout=calls.connect_timeout_seconds)
+
+
+class StoredKey:
+    """A key from the secret store. Once refused, it is read anew at once, but not over and over."""
+
+    def __init__(self, name: str, store: SecretStore, environment: Environment) -> None:
+        self._name = name
+        self._new_reader = partial(SecretReader, store, environment)
+        self._reader = self._new_reader()
+        self._renewed_at = -math.inf
+
+    def __call__(self, *, fresh: bool = False) -> Secret:
+        """The current version's value. Raises ``UpstreamFailure`` where it cannot be read."""
+        if fresh and time.monotonic() - self._renewed_at > _RENEWAL_COOLDOWN:
+            self._renewed_at = time.monotonic()
+            self._reader = self._new_reader()
+        try:
+            return self._reader.get(self._name)
+        except StoreError as error:
+            log("ERROR", "upstream.key_unreadable", secret=self._name, error=type(error).__name__)
+            raise auth_failed() from error
+
+
+class _Fixed:
+    """A key that never changes."""
+
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret
+
+    def __call__(self, *, fresh: bool = False) -> Secret:
+        return self._secret

@@ -1,0 +1,86 @@
+"""The adapter for Vertex AI, over its OpenAI-compatible endpoint and by application default credentials.
+
+https://cloud.google.com/vertex-ai/generative-ai/docs/migrate/openai/overview: models are named with
+their publisher (``google/gemini-2.5-flash``), and what OpenAI's format lacks goes under
+``extra_body.google``. The safety settings there come from the policy alone: a request that names
+``extra_body`` is refused as unknown before it gets here.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from shared.models.upstreams.failures import auth_failed
+from shared.models.upstreams.openai import OpenAIUpstream
+from shared.policy.types import VertexUpstream as VertexConfig
+from shared.stores.secrets import Secret
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+_TOKEN_TIMEOUT = 5.0
+"""Seconds for one request to the metadata server or the token endpoint."""
+
+_HARM_CATEGORIES = (
+    "HARM_CATEGORY_HATE_SPEECH",
+    "HARM_CATEGORY_DANGEROUS_CONTENT",
+    "HARM_CATEGORY_HARASSMENT",
+    "HARM_CATEGORY_SEXUALLY_EXPLICIT",
+)
+
+
+def connect_vertex(config: VertexConfig, *, connect_timeout: float) -> OpenAIUpstream:
+    """The upstream for one project and location."""
+    return OpenAIUpstream(
+        endpoint(config), key=AccessToken(), connect_timeout=connect_timeout, extra=_safety_settings(config)
+    )
+
+
+def endpoint(config: VertexConfig) -> str:
+    """The base URL of the OpenAI-compatible API. A ``base_url`` in the policy takes the public host's place."""
+    host = (
+        "aiplatform.googleapis.com" if config.location == "global" else f"{config.location}-aiplatform.googleapis.com"
+    )
+    base = (config.base_url or f"https://{host}").rstrip("/")
+    return f"{base}/v1/projects/{config.project}/locations/{config.location}/endpoints/openapi"
+
+
+def _safety_settings(config: VertexConfig) -> bytes:
+    settings = [{"category": category, "threshold": config.safety} for category in _HARM_CATEGORIES]
+    return b'"extra_body":' + msgspec.json.encode({"google": {"safety_settings": settings}})
+
+
+class AccessToken:
+    """The access token of the application default credentials, renewed as google-auth sees fit."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._credentials: Credentials | None = None
+
+    def __call__(self, *, fresh: bool = False) -> Secret:
+        """The token; with ``fresh`` a new one.
+
+        Raises:
+            UpstreamFailure: There are no credentials, or they cannot be renewed.
+        """
+        # google.auth is imported with the first token: without Vertex in the policy it never is.
+        import google.auth
+        import google.auth.exceptions
+        from google.auth.transport.urllib3 import Request
+        from urllib3 import PoolManager
+
+        with self._lock:
+            try:
+                if self._credentials is None:
+                    self._credentials, _ = google.auth.default(scopes=[_SCOPE])
+                if fresh or not self._credentials.valid:
+                    request = partial(Request(PoolManager()), timeout=_TOKEN_TIMEOUT)  # type: ignore[no-untyped-call]
+                    self._credentials.refresh(request)  # type: ignore[no-untyped-call]  # google-auth is half typed
+            except google.auth.exceptions.GoogleAuthError as error:
+                raise auth_failed() from error
+            return Secret(str(self._credentials.token).encode())

@@ -1,0 +1,108 @@
+"""From a URI to the adapter that it names; only that adapter is imported.
+
+    documents   sqlite:///path
+    events      spool:///path
+    secrets     files:///folder, secretmanager://project
+    objects     file:///folder
+
+A path is taken as it stands, without percent-decoding, and must be absolute.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from shared.errors import ConfigurationError, Fault
+from shared.stores.documents import DocumentStore
+from shared.stores.events import EventBus
+from shared.stores.objects import ObjectStore
+from shared.stores.secrets import SecretStore
+
+_PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]{1,20}")
+
+
+def connect_documents(uri: str, *, timeout_seconds: float = 2.0) -> DocumentStore:
+    """The document store at ``uri``.
+
+    Args:
+        uri: ``sqlite:///path``.
+        timeout_seconds: How long one call may wait before ``StoreUnavailable``.
+
+    Raises:
+        ConfigurationError: The URI is malformed or of another scheme.
+    """
+    match _scheme(uri):
+        case "sqlite":
+            from shared.stores.sqlite_documents import SqliteDocuments
+
+            return SqliteDocuments(_path(uri, "WARDGATE_DOCUMENTS"), timeout_seconds=timeout_seconds)
+    raise _unknown(uri, "WARDGATE_DOCUMENTS", "sqlite:///path")
+
+
+def connect_events(uri: str) -> EventBus:
+    """The event bus at ``uri``: ``spool:///path``.
+
+    Raises:
+        ConfigurationError: The URI is malformed or of another scheme.
+    """
+    match _scheme(uri):
+        case "spool":
+            from shared.stores.spool import SpoolBus
+
+            return SpoolBus(_path(uri, "WARDGATE_EVENTS"))
+    raise _unknown(uri, "WARDGATE_EVENTS", "spool:///path")
+
+
+def connect_secrets(uri: str) -> SecretStore:
+    """The secret store at ``uri``: ``files:///folder`` or ``secretmanager://project``.
+
+    Raises:
+        ConfigurationError: The URI is malformed or of another scheme, or the folder is open to other users.
+    """
+    match _scheme(uri):
+        case "files":
+            from shared.stores.file_secrets import FileSecrets
+
+            return FileSecrets(_path(uri, "WARDGATE_SECRETS"))
+        case "secretmanager":
+            from shared.stores.secret_manager import SecretManagerSecrets
+
+            return SecretManagerSecrets(_project(uri, "WARDGATE_SECRETS"))
+    raise _unknown(uri, "WARDGATE_SECRETS", "files:///folder or secretmanager://project")
+
+
+def connect_objects(uri: str) -> ObjectStore:
+    """The object store at ``uri``: ``file:///folder``.
+
+    Raises:
+        ConfigurationError: The URI is malformed or of another scheme.
+    """
+    match _scheme(uri):
+        case "file":
+            from shared.stores.folder_objects import FolderObjects
+
+            return FolderObjects(_path(uri, "WARDGATE_OBJECTS"))
+    raise _unknown(uri, "WARDGATE_OBJECTS", "file:///folder")
+
+
+def _scheme(uri: str) -> str:
+    return uri.partition("://")[0]
+
+
+def _path(uri: str, setting: str) -> Path:
+    path = Path(uri.partition("://")[2])
+    if not path.is_absolute() or path == path.parent:
+        raise ConfigurationError([Fault(setting, "needs an absolute path after ://, as in sqlite:///var/lib/x.db.")])
+    return path
+
+
+def _project(uri: str, setting: str) -> str:
+    project = uri.partition("://")[2].rstrip("/")
+    if _PROJECT.fullmatch(project) is None:
+        raise ConfigurationError([Fault(setting, f"'{project}' is no Google Cloud project's id or number.")])
+    return project
+
+
+def _unknown(uri: str, setting: str, known: str) -> ConfigurationError:
+    return ConfigurationError([Fault(setting, f"scheme '{_scheme(uri)[:32]}' is not supported; give {known}.")])

@@ -1,0 +1,162 @@
+"""Empties the spool: POSTs every event to every sink as a binary CloudEvent, at least once."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import quote
+
+import urllib3
+
+from shared.clock import Clock, SystemClock
+from shared.stores.events import Event
+from shared.stores.spool import Burial, DeadLetter, Delivery, Retry, SpoolQueue
+
+_POLL_SECONDS = 0.05
+_HEADER_SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+"""What the CloudEvents HTTP binding (1.0.2, section 3.1.3.2) leaves as it is; the rest is percent-encoded."""
+
+
+class Deliverer:
+    """Takes the place that Pub/Sub push subscriptions have in production.
+
+    A delivery counts once the sink has answered 2xx. Anything else is tried again, after a pause that
+    doubles each time and of which half is random ("equal jitter",
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), and becomes a dead letter
+    after ``attempts``. What was under way when the process died is delivered again, so sinks must be idempotent.
+
+    Each sink has its own pace: one that hangs or fails holds up no other. A sink gets what is published
+    from the first time it is named; what waits for a sink that is no longer named waits on.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        sinks: Mapping[str, str],
+        *,
+        attempts: int = 10,
+        first_pause_seconds: float = 0.2,
+        longest_pause_seconds: float = 60.0,
+        timeout_seconds: float = 10.0,
+        parallel: int = 4,
+        clock: Clock | None = None,
+    ) -> None:
+        """Starts nothing yet.
+
+        Args:
+            path: The spool's file.
+            sinks: URL of each sink by its name; the name stays the same between runs, the URL need not.
+            attempts: Tries of one delivery.
+            first_pause_seconds: Pause after the first failure.
+            longest_pause_seconds: Bound on the pause.
+            timeout_seconds: How long a sink may take for its answer.
+            parallel: Deliveries to one sink at a time, each on its own kept-alive connection.
+            clock: Tells when a delivery is due.
+        """
+        self._queue = SpoolQueue(path)
+        self._sinks = dict(sinks)
+        self._attempts = attempts
+        self._first_pause = first_pause_seconds
+        self._longest_pause = longest_pause_seconds
+        self._parallel = parallel
+        self._clock = clock or SystemClock()
+        self._workers = ThreadPoolExecutor(parallel * len(self._sinks), thread_name_prefix="deliver")
+        self._http = urllib3.PoolManager(
+            num_pools=len(self._sinks),
+            maxsize=parallel,
+            retries=False,
+            timeout=urllib3.Timeout(connect=timeout_seconds, read=timeout_seconds),
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Deliver until ``stop`` is set; an event is on its way at most 50 ms after it was published.
+
+        Raises:
+            StoreUnavailable: The spool cannot be used; ``stop`` is then set.
+        """
+        with ThreadPoolExecutor(len(self._sinks), thread_name_prefix="sink") as loops:
+            futures = [loops.submit(self._keep_delivering, sink, stop) for sink in self._sinks]
+            wait(futures, return_when=FIRST_EXCEPTION)
+            stop.set()
+        for future in futures:
+            future.result()
+
+    def deliver_once(self) -> int:
+        """Try deliveries that are due, a handful for each sink, and say how many were tried."""
+        return sum(self._deliver_due(sink) for sink in self._sinks)
+
+    def pending(self) -> int:
+        """Deliveries still to be made; an event that was just published counts as one."""
+        return self._queue.pending()
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """What was given up, oldest event first."""
+        return self._queue.dead_letters()
+
+    def redrive(self) -> int:
+        """Make every dead letter a delivery again, and say how many there were."""
+        return self._queue.redrive()
+
+    def close(self) -> None:
+        """End the worker threads and close all connections."""
+        self._workers.shutdown()
+        self._http.clear()
+        self._queue.close()
+
+    def __enter__(self) -> Deliverer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _keep_delivering(self, sink: str, stop: threading.Event) -> None:
+        while not stop.is_set():
+            if not self._deliver_due(sink):
+                stop.wait(_POLL_SECONDS)
+
+    def _deliver_due(self, sink: str) -> int:
+        self._queue.fan_out(list(self._sinks))
+        deliveries = self._queue.due(sink, self._clock.time_ns(), self._parallel)
+        if not deliveries:
+            return 0
+        faults = list(self._workers.map(lambda delivery: self._post(self._sinks[sink], delivery.event), deliveries))
+        delivered: list[int] = []
+        retries: list[Retry] = []
+        dead: list[Burial] = []
+        for delivery, fault in zip(deliveries, faults, strict=True):
+            if fault is None:
+                delivered.append(delivery.seq)
+            elif delivery.attempts + 1 < self._attempts:
+                retries.append(self._retry(delivery))
+            else:
+                dead.append(Burial(delivery.seq, delivery.attempts + 1, self._clock.time_ns(), fault))
+        self._queue.settle(sink, delivered=delivered, retries=retries, dead=dead)
+        return len(deliveries)
+
+    def _retry(self, delivery: Delivery) -> Retry:
+        pause = min(self._longest_pause, self._first_pause * 2**delivery.attempts)
+        pause *= random.uniform(0.5, 1)  # noqa: S311  # spreads load, keeps no secret
+        return Retry(delivery.seq, delivery.attempts + 1, self._clock.time_ns() + int(pause * 1e9))
+
+    def _post(self, url: str, event: Event) -> str | None:
+        """POST one event; None where the sink took it, else why not."""
+        try:
+            response = self._http.request("POST", url, body=event.data, headers=_headers(event), redirect=False)
+        except urllib3.exceptions.HTTPError as error:
+            return f"no answer ({type(error).__name__})"
+        return None if 200 <= response.status < 300 else f"HTTP {response.status}"
+
+
+def _headers(event: Event) -> dict[str, str]:
+    """The context attributes in binary content mode; the content type has a header of its own."""
+    attributes = event.attributes()
+    content_type = attributes.pop("datacontenttype")
+    return {"content-type": content_type} | {
+        f"ce-{name}": quote(value, safe=_HEADER_SAFE) for name, value in attributes.items()
+    }

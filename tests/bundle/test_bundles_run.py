@@ -1,0 +1,151 @@
+"""Each function serves from its unpacked zip with nothing but what its own lock installs."""
+
+import json
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+import urllib3
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from functions.bundle import function_names, write
+from shared.local.prepare import prepare
+from shared.settings import load_settings
+from tests.support.stack import free_ports
+
+HTTP = urllib3.PoolManager(retries=False)
+LIST_INSTALLED = "import json; from importlib.metadata import distributions as d; " + (
+    "print(json.dumps({each.metadata['Name']: each.version for each in d()}))"
+)
+
+
+class Deployed:
+    """A function as a buildpack would lay it out: the unpacked zip, and an environment of its own."""
+
+    def __init__(self, name, folder):
+        self.name = name
+        self.source = folder / "source"
+        self.home = folder / "home"
+        with zipfile.ZipFile(write(name, folder)) as archive:
+            archive.extractall(self.source)
+        venv = folder / "venv"
+        run(sys.executable, "-m", "venv", "--without-pip", venv)
+        self.bin = venv / "bin"
+        options = (
+            "--quiet",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--no-compile",
+            "--no-deps",
+            "--require-hashes",
+        )
+        pip = (sys.executable, "-m", "pip", "--python", self.bin / "python", "install", *options)
+        run(*pip, "-r", self.source / "requirements.txt")
+        self.environment = {"PATH": f"{self.bin}:/usr/bin:/bin", "LANG": "C.UTF-8", "WARDGATE_HOME": str(self.home)}
+
+    def python(self, code, **environment):
+        """Run code in its environment, with nothing else on the import path."""
+        command = [self.bin / "python", "-I", "-c", code]
+        return subprocess.run(
+            command, cwd=self.source, env=self.environment | environment, capture_output=True, text=True, check=False
+        )
+
+    def serve(self, port, **environment):
+        """Start it as the buildpack does."""
+        command = [self.bin / "functions-framework", "--target", self.name, "--host", "127.0.0.1", "--port", str(port)]
+        return subprocess.Popen(
+            command,
+            cwd=self.source,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+def run(*command):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module", params=function_names())
+def deployed(request, tmp_path_factory):
+    return Deployed(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def url(deployed):
+    """Address of the function, running as in development on a home of its own."""
+    settings = load_settings(environ={"WARDGATE_ENV": "development", "WARDGATE_HOME": str(deployed.home)})
+    prepare(settings)
+    port = free_ports(1)
+    process = deployed.serve(port, WARDGATE_ENV="development")
+    try:
+        deadline = time.monotonic() + 60
+        while not answers(f"http://127.0.0.1:{port}/"):
+            assert process.poll() is None, process.stdout.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def answers(url):
+    try:
+        return bool(HTTP.request("GET", url, timeout=10).status)
+    except urllib3.exceptions.HTTPError:
+        return False
+
+
+def test_exactly_the_lock_is_installed(deployed):
+    locked = {}
+    for line in (deployed.source / "requirements.txt").read_text().splitlines():
+        if line[:1].isalnum():
+            requirement = Requirement(line.removesuffix("\\"))
+            if requirement.marker is None or requirement.marker.evaluate():
+                locked[canonicalize_name(requirement.name)] = str(requirement.specifier).removeprefix("==")
+    installed = json.loads(deployed.python(LIST_INSTALLED).stdout)
+    assert {canonicalize_name(name): version for name, version in installed.items()} == locked
+
+
+def test_shared_comes_from_the_bundle(deployed):
+    code = f"from functions_framework import create_app; create_app('{deployed.name}', 'main.py'); import shared; "
+    ran = deployed.python(code + "print(shared.__file__)", WARDGATE_ENV="development")
+    assert Path(ran.stdout.strip()) == deployed.source / "shared/__init__.py", ran.stderr
+
+
+def test_without_settings_it_says_which_are_missing(deployed):
+    process = deployed.serve(free_ports(1))
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "wardgate: WARDGATE_" in output
+    assert "Traceback" not in output
+
+
+EXPECTED = {
+    "guard": [("GET", "/healthz", 200, b"ok"), ("GET", "/v1/models", 401, b"missing_credentials")],
+    "model": [("GET", "/healthz", 200, b"ok"), ("POST", "/v1/chat/completions", 401, b"error")],
+    "audit_archive": [("POST", "/", 400, b"malformed_event")],
+    "rotate_secrets": [("GET", "/healthz", 200, b"ok"), ("GET", "/", 200, b"api-key-pepper")],
+}
+
+
+def test_it_serves(deployed, url):
+    for method, path, status, content in EXPECTED[deployed.name]:
+        answer = HTTP.request(method, url + path)
+        assert answer.status == status, answer.data
+        assert content in answer.data
+
+
+def test_it_leaves_no_trace_in_its_source(deployed, url):
+    """On Cloud Run the source is read-only; nothing may be written beside it."""
+    written = {path for path in deployed.source.rglob("*") if "__pycache__" not in path.parts}
+    with zipfile.ZipFile(next(deployed.source.parent.glob("*.zip"))) as archive:
+        files = {deployed.source / name for name in archive.namelist()}
+    assert {path for path in written if path.is_file()} == files

@@ -1,0 +1,97 @@
+"""Import budgets: what a function loads before it can serve, which is most of a cold start.
+
+Counted in modules over a function that does nothing, since counts repeat and times do not.
+"""
+
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+NEVER = (
+    "anthropic",
+    "fastapi",
+    "google.api_core",
+    "google.cloud",
+    "google.genai",
+    "grpc",
+    "httpx",
+    "jsonschema",
+    "litellm",
+    "openai",
+    "proto",
+    "pydantic",
+    "requests",
+    "sqlalchemy",
+)
+"""Not at import in any function. The Google clients come with their adapter, where the settings name it."""
+
+BUDGETS = {
+    "guard": (180, ("google.auth", "shared.local", "shared.cli")),
+    "model": (150, ("re2", "shared.local", "shared.cli", "shared.guards")),
+    "audit_archive": (60, ("re2", "urllib3", "jwt", "cryptography", "google.auth", "shared.guards", "shared.gateway")),
+    "rotate_secrets": (100, ("re2", "urllib3", "google.auth", "shared.guards", "shared.gateway")),
+}
+"""Function → (modules over an empty function, what else it has no use for at import)."""
+
+_LIST = """
+import json, sys
+from functions_framework import create_app
+create_app(sys.argv[1], sys.argv[2])
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+@cache
+def modules_of(target, source, home):
+    environment = {"PATH": "/usr/bin:/bin", "WARDGATE_ENV": "development", "WARDGATE_HOME": str(home)}
+    command = [sys.executable, "-c", _LIST, target, str(source)]
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return frozenset(json.loads(ran.stdout.splitlines()[-1]))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("home")
+    folder.chmod(0o700)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory, home):
+    source = tmp_path_factory.mktemp("empty") / "main.py"
+    source.write_text("def empty(request):\n    return ''\n")
+    return modules_of("empty", source, home)
+
+
+def loaded(name, home):
+    return modules_of(name, ROOT / "functions" / name / "main.py", home)
+
+
+def test_every_function_has_a_budget():
+    assert BUDGETS.keys() == {path.parent.name for path in ROOT.glob("functions/*/main.py")}
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_what_is_never_loaded_at_start(name, home):
+    unwanted = (*NEVER, *BUDGETS[name][1])
+    assert [found for found in loaded(name, home) if found.startswith(tuple(f"{each}." for each in unwanted))] == []
+    assert loaded(name, home).isdisjoint(unwanted)
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_how_much_is_loaded_at_start(name, home, empty):
+    added = loaded(name, home) - empty
+    assert len(added) <= BUDGETS[name][0], sorted(added)
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_nothing_is_written_at_start(name, home):
+    assert loaded(name, home)
+    assert list(home.iterdir()) == []

@@ -1,0 +1,39 @@
+"""The bench runs and prints every row. What the figures are is no test."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+ROWS = {
+    "answer p50, 1 client",
+    "answer p99, 1 client",
+    "answer p50, 15 kB asked",
+    "first streamed byte p50",
+    "answers a second, 1 client",
+    "answers a second, 16 clients",
+    *(f"100 streams at once, {name}" for name in ("upstream", "model", "guard")),
+    *(
+        f"{measure}, {name}"
+        for measure in ("start to first 200", "imports")
+        for name in ("guard", "model", "audit_archive", "rotate_secrets")
+    ),
+    *(f"start to first chat, {name}" for name in ("guard", "model")),
+}
+
+
+def test_every_row_is_measured():
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", "--quick", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(done.stdout)["rows"]}
+    assert set(rows) == ROWS
+    assert all(row["value"] > 0 and row["baseline"] > 0 for row in rows.values())

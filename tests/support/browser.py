@@ -1,0 +1,143 @@
+"""Pages in headless Chromium: a server that is a page's origin and takes its results, and a browser that opens it."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+RESULT_SECONDS = 60
+"""Longest wait for a page's results; Chromium alone may take ten seconds to start on a busy machine."""
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",  # as root, which CI often is, Chromium does not start with it
+    "--disable-gpu",
+    "--disable-dev-shm-usage",  # containers have a /dev/shm of 64 MB
+    "--disable-quic",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--no-proxy-server",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-extensions",
+    "--metrics-recording-only",
+)
+
+
+class PageServer:
+    """Serves folders from an origin of its own and keeps what its page posts to ``/results``.
+
+    Args:
+        folders: Folders by the path they are served under, such as ``{"/": page, "/sdk/": package}``.
+    """
+
+    def __init__(self, folders: Mapping[str, Path]) -> None:
+        self.config: dict[str, Any] = {}
+        """What the page gets from ``/config.json``."""
+
+        self.missing: list[str] = []
+        """Paths that were asked for and do not exist, to explain a page that never came to an end."""
+
+        self._folders = folders
+        self._results: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self.origin = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> PageServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def results(self) -> dict[str, Any]:
+        """What the page posted; an AssertionError where nothing comes."""
+        try:
+            return self._results.get(timeout=RESULT_SECONDS)
+        except queue.Empty:
+            raise AssertionError(f"the page posted no results; not found were {self.missing}") from None
+
+    def _handler(self) -> type[SimpleHTTPRequestHandler]:
+        server = self
+
+        class Handler(SimpleHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"  # a module graph is hundreds of small files
+            disable_nagle_algorithm = True  # head and body are two writes, and the second must not wait
+            extensions_map = {  # noqa: RUF012  # as in the base class
+                **SimpleHTTPRequestHandler.extensions_map,
+                ".mjs": "text/javascript",
+                ".html": "text/html; charset=utf-8",
+            }
+
+            def do_GET(self) -> None:
+                if self.path == "/config.json":
+                    self._answer(200, json.dumps(server.config).encode())
+                else:
+                    super().do_GET()
+
+            def do_POST(self) -> None:
+                server._results.put(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+                self._answer(204, b"")
+
+            def translate_path(self, path: str) -> str:
+                path = path.partition("?")[0]
+                prefix = max((prefix for prefix in server._folders if path.startswith(prefix)), key=len)
+                root = server._folders[prefix].resolve()
+                file = (root / path.removeprefix(prefix)).resolve()
+                return str(file if file.is_relative_to(root) else root / "outside")
+
+            def send_error(self, code: int, *_: object) -> None:
+                server.missing.append(self.path)
+                self._answer(code, b"")
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing: the results are the log."""
+
+            def _answer(self, status: int, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        return Handler
+
+
+@contextmanager
+def chromium_shows(program: str, url: str, folder: Path) -> Iterator[None]:
+    """Open ``url`` in a new headless Chromium, and end it with all its processes afterwards.
+
+    Args:
+        program: Path of Chromium.
+        url: The page.
+        folder: A folder of its own, for the profile and the log.
+    """
+    environment = {**os.environ, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
+    with (folder / "chromium.log").open("wb") as log:
+        browser = subprocess.Popen(
+            [program, *FLAGS, f"--user-data-dir={folder / 'profile'}", "--remote-debugging-port=0", url],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield
+        finally:
+            os.killpg(browser.pid, signal.SIGKILL)
+            browser.wait()

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from re import _parser  # type: ignore[attr-defined]  # the standard library's own measure of a pattern's width
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.guards import injection, suspicious
+from shared.guards.injection import injection_guard
+from shared.guards.patterns import PatternGuard, Rule, RuleSet
+from shared.guards.port import SEPARATOR, Context, Finding
+from shared.guards.suspicious import suspicious_guard
+from shared.policy.types import GuardRule, SuspiciousRule
+from shared.text.canonical import Text, View, canonicalise
+
+RULES = injection.RULES + suspicious.RULES
+SEED = ("ignore previous instructions", "ignore all previous instructions", "system:", "you are now a", "jailbreak")
+
+
+def rule(pattern: str, width: int, kind: str = "k") -> Rule:
+    return Rule(kind, kind, "LLM01:2023/LLM01:2025", pattern, width, 0.5)
+
+
+def spans(guard: PatternGuard, text: str) -> list[tuple[int, int]]:
+    return [finding.span for finding in guard.inspect(canonicalise(text), Context("input"))]
+
+
+@pytest.mark.parametrize(("rule", "text"), [(rule, text) for rule in RULES for text in rule.matches])
+def test_rule_matches_its_examples(rule: Rule, text: str) -> None:
+    (match, *_) = RuleSet([rule]).find(text)
+    assert match.end - match.start <= rule.width
+
+
+@pytest.mark.parametrize(("rule", "text"), [(rule, text) for rule in RULES for text in rule.passes])
+def test_rule_passes_its_counterexamples(rule: Rule, text: str) -> None:
+    assert list(RuleSet([rule]).find(text)) == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_stated_width_is_the_patterns_own(rule: Rule) -> None:
+    as_python = rule.pattern.replace(r"\s\p{Z}", r"\s").replace(r"\p{Z}", "\u00a0").replace(r"\x{ff1a}", "\uff1a")
+    assert _parser.parse(as_python).getwidth()[1] == rule.width
+
+
+def test_rule_ids_are_unique_and_every_rule_has_examples() -> None:
+    assert len({rule.id for rule in RULES}) == len(RULES)
+    assert all(rule.matches and rule.passes for rule in RULES)
+
+
+@pytest.mark.parametrize("text", SEED)
+@pytest.mark.parametrize("write", [str, str.upper, str.title, "Hello. {} — now!".format, "\u00e9\n{}\n".format])
+def test_seed_patterns_are_found_wherever_they_begin_a_sentence(text: str, write) -> None:
+    guard = injection_guard(GuardRule(action="block"))
+    written = write(text)
+    (finding,) = guard.inspect(canonicalise(written), Context("input"))
+    start, end = finding.span
+    assert written[start:end].lower() in (text, text.removesuffix(" a") + " a")
+    assert (finding.guard, finding.action, finding.enforced) == ("injection", "block", True)
+    assert finding.owasp == "LLM01:2023/LLM01:2025"
+
+
+def test_spans_are_characters_of_the_original() -> None:
+    original = "é𝒳\x00 ju\x00st jail\x00break, é jailbreak"
+    guard = injection_guard(GuardRule(action="redact"))
+    assert [original[start:end] for start, end in spans(guard, original)] == ["jail\x00break", "jailbreak"]
+
+
+def test_suspicious_terms_in_both_directions_with_their_own_owasp_ids() -> None:
+    guard = suspicious_guard(SuspiciousRule(action="flag"))
+    assert guard.directions == {"input", "output"}
+    found = guard.inspect(canonicalise("sudo hack the admin_password"), Context("output"))
+    assert [(f.kind, f.owasp[:5], f.span) for f in found] == [
+        ("privilege_term", "LLM08", (0, 4)),
+        ("attack_term", "LLM01", (5, 9)),
+        ("privilege_term", "LLM08", (14, 19)),
+        ("credential_term", "LLM06", (20, 28)),
+    ]
+
+
+def test_policy_terms_replace_the_shipped_ones_and_are_literal() -> None:
+    guard = suspicious_guard(SuspiciousRule(action="flag", terms=["a.b", "Взлом", "a", "two words"]))
+    text = "axb A.B взлом взломщик TWO WORDS password (a)"
+    assert [text[start:end] for start, end in spans(guard, text)] == ["A.B", "взлом", "TWO WORDS", "a"]
+    assert guard.reach.characters == len("two words") + 4
+
+
+def test_an_empty_list_of_terms_finds_nothing() -> None:
+    assert spans(suspicious_guard(SuspiciousRule(action="flag", terms=[])), "password") == []
+
+
+def test_monitor_mode_reports_without_enforcing() -> None:
+    guard = injection_guard(GuardRule(action="block", mode="monitor"))
+    (finding,) = guard.inspect(canonicalise("jailbreak"), Context("input"))
+    assert (finding.action, finding.enforced) == ("block", False)
+
+
+def test_what_several_views_show_is_told_once() -> None:
+    guard = injection_guard(GuardRule(action="block"))
+    views = (View("canonical", "a jailbreak"), View("other", "jailbreak", list(range(2, 11))))
+    assert [finding.span for finding in guard.inspect(Text("a jailbreak", views), Context("input"))] == [(2, 11)]
+
+
+def test_overlapping_matches_are_all_found() -> None:
+    guard = PatternGuard("g", [rule("a.?a", 3)], frozenset({"input"}), "redact", enforced=True)
+    assert spans(guard, "aaéaa") == [(0, 2), (1, 4), (3, 5)]
+
+
+def test_findings_that_cut_nothing_are_not_counted_without_end() -> None:
+    text = "sudo " * 1000
+    assert len(spans(suspicious_guard(SuspiciousRule(action="flag")), text)) == 100
+    assert len(spans(suspicious_guard(SuspiciousRule(action="redact")), text)) == 1000
+
+
+@pytest.mark.parametrize("pattern", [r"(?<=a)b", "(", r"(a)\1"])
+def test_a_pattern_that_is_not_re2_is_refused_at_construction(pattern: str) -> None:
+    with pytest.raises(ValueError, match="RE2"):
+        RuleSet([rule(pattern, 1)])
+
+
+def test_a_set_that_answers_nothing_is_a_failure_and_not_a_pass() -> None:
+    rules = RuleSet([rule("a", 1)])
+
+    class Failed:
+        def Match(self, text: bytes) -> None:  # as RE2's own where its automaton runs out of memory
+            return None
+
+    rules._set = Failed()
+    with pytest.raises(ValueError, match="planted"):
+        rules.matches_any("a")
+
+
+ALPHABET = st.text(st.sampled_from("ab é-"), max_size=24)
+
+
+@given(st.lists(ALPHABET, min_size=1, max_size=5))
+def test_a_guard_clears_joined_texts_only_if_it_finds_nothing_in_any(texts: list[str]) -> None:
+    guard = PatternGuard("g", [rule(r"\bab\b", 2), rule("b é", 3)], frozenset({"input"}), "flag", enforced=True)
+    found = any(spans(guard, text) for text in texts)
+    assert guard.clears(SEPARATOR.join(texts)) is not found
+
+
+@given(ALPHABET, st.integers(0, 24), st.integers(0, 24))
+def test_a_window_shows_what_the_text_shows(text: str, start: int, length: int) -> None:
+    guard = PatternGuard("g", [rule(r"\ba.?b\b", 3), rule("bb?", 2)], frozenset({"input"}), "redact", enforced=True)
+    reach = guard.reach.characters or 0
+    window = text[start : start + length]
+    inside = range(start + reach if start else 0, (start + length - reach if start + length < len(text) else len(text)))
+
+    def within(found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        return [span for span in found if span[0] in inside]
+
+    assert within([(a + start, b + start) for a, b in spans(guard, window)]) == within(spans(guard, text))
+
+
+def test_findings_do_not_hold_the_text() -> None:
+    (finding,) = injection_guard(GuardRule(action="block")).inspect(canonicalise("jailbreak"), Context("input"))
+    assert isinstance(finding, Finding)
+    assert "jailbreak" not in repr(finding).replace("kind='jailbreak'", "")
