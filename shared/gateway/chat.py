@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 from flask import Request, Response
@@ -16,6 +16,7 @@ from shared.gateway.exchange import Exchange
 from shared.gateway.once import Once
 from shared.gateway.services import Services
 from shared.gateway.streamed import StreamedAnswer
+from shared.identity.caller import Caller
 from shared.models.client import ModelCall
 from shared.models.wire import ChatRequest, StreamOptions, SystemMessage
 from shared.policy.types import ModelAlias
@@ -36,18 +37,20 @@ class _Asked:
 def chat(services: Services, request: Request, call: Call) -> Response:
     """Answer a chat, once for each ``Idempotency-Key``."""
     asked = _read(services, request)
+    caller = _with_user(call.caller, asked.chat.user)
     exchange = Exchange(
         services,
         call.request_id,
         "chat.completions",
-        call.caller,
+        caller,
         services.clock.time_ns(),
         call.trace_id,
+        user=caller.user,
         model=asked.chat.model,
         stream=bool(asked.chat.stream),
     )
     deadline = services.policy.file.calls.deadline_seconds
-    once = Once.begin(services.idempotency, request, call.caller, asked.body, deadline)
+    once = Once.begin(services.idempotency, request, caller, asked.body, deadline)
     if isinstance(once, StoredAnswer):
         return _replay(exchange, once)
     try:
@@ -62,6 +65,11 @@ def chat(services: Services, request: Request, call: Call) -> Response:
     except Exception:  # what is charged and known must not be lost with it
         _give_up(exchange, once, ApiError("Wardgate failed."))
         raise
+
+
+def _with_user(caller: Caller, stated: str | None) -> Caller:
+    """The caller with the end user that the request states, if the credential may state one."""
+    return replace(caller, user=stated) if stated and caller.may("asserts_user") else caller
 
 
 def _give_up(exchange: Exchange, once: Once, error: ApiError) -> None:

@@ -125,8 +125,6 @@ class HeldChoice:
         blocked = self._must_block()
         self._end("content_filter" if blocked else finish_reason, blocked=blocked)
         released = Delta()
-        if self._rules.scan.refused:
-            return released
         if not (blocked and self._rules.content_reach is None):
             released.content = content or None
         released.refusal = refusal or None

@@ -171,6 +171,8 @@ def _content_texts(content: Any, path: str, channel: Channel, unscannable: list[
 def _tool_call_texts(calls: Sequence[Any], path: str, *, cut_escapes: bool) -> Iterator[Part]:
     for index, call in enumerate(calls):
         at = f"{path}.tool_calls[{index}]"
+        if call.type != "function":  # an answer's type is any text that the upstream likes
+            yield _part(f"{at}.type", call, "type", "name")
         yield _part(f"{at}.id", call, "id", "name")
         yield _part(f"{at}.function.name", call.function, "name", "name")
         arguments = call.function.arguments

@@ -26,6 +26,8 @@ TYPE = "wardgate-receipt+jws"
 _MOST_BYTES = 16_384
 """Longest token that is read at all."""
 
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 class ReceiptInvalid(WardgateError):
     """A receipt does not hold; the message says what about it."""
@@ -147,8 +149,8 @@ def verify_receipt(token: str, key_set: dict[str, Any], answer: ChatCompletion |
         ) from error
     try:
         receipt = msgspec.json.decode(payload, type=Receipt)
-    except msgspec.DecodeError as error:
-        raise ReceiptInvalid(f"The claims are not those of a receipt: {error}.") from error
+    except _NOT_JSON as error:
+        raise ReceiptInvalid(f"The claims are not those of a receipt: {error}") from error
     _check_answer(receipt, answer)
     return receipt
 
@@ -157,7 +159,7 @@ def _checked_header(header: bytes) -> str:
     """The key id in a header that is a receipt's."""
     try:
         fields = msgspec.json.decode(header, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _NOT_JSON as error:
         raise ReceiptInvalid("The header is not a JSON object.") from error
     if fields.get("alg") != "EdDSA":
         raise ReceiptInvalid("The header names another algorithm than EdDSA.")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -90,7 +90,7 @@ def _read_key(raw: Raw) -> PublicKey | None:
     try:
         jwk = _decode_key(raw)
         checks = _checks_of(jwk)
-    except (ValueError, UnsupportedAlgorithm):
+    except ValueError:
         return None
     if jwk.alg is not None:
         checks = {name: check for name, check in checks.items() if name == jwk.alg}

@@ -17,8 +17,8 @@ from shared.web.log import log
 
 T = TypeVar("T")
 
-_RETRY_SECONDS = 5.0
-"""Between two tries at a source that failed."""
+_RETRY = 5 * 10**9
+"""Nanoseconds between two tries at a source that failed."""
 
 _PATIENCE_SECONDS = 1.0
 """How long a thread waits for another one's fetch. Short: else callers that ask for what does not exist
@@ -68,30 +68,29 @@ class Renewing(Generic[T]):
             ServiceUnavailable: No good value is held and the source fails.
         """
         held, now = self._held, self._clock.time_ns()
-        if held is not None and now < held.fresh_until and suits(held.value):
-            return held.value
         good = held is not None and now < held.good_until
-        if held is not None and good and now < self._next_fetch:
+        suited = held is not None and good and suits(held.value)
+        if held is not None and suited and now < held.fresh_until:
             return held.value
-        patience = 0 if held is not None and good and suits(held.value) else _PATIENCE_SECONDS
-        if self._lock.acquire(timeout=patience):
+        if self._lock.acquire(timeout=0 if suited else _PATIENCE_SECONDS):
             try:
-                return self._get_alone(held)
+                self._fetch_if_due()
             finally:
                 self._lock.release()
         return self._good_value()
 
-    def _get_alone(self, seen: Held[T] | None) -> T:
-        """``seen``: what was held before this thread waited; if it is another one now, a fetch has just ended."""
-        if self._held is seen and self._clock.time_ns() >= self._next_fetch:
-            try:
-                self._held = self._fetch()
-                self._next_fetch = self._clock.time_ns() + self._cooldown
-            except ServiceUnavailable as error:
-                self._failure = error
-                self._next_fetch = self._clock.time_ns() + int(_RETRY_SECONDS * 1e9)
-                log("WARNING", "identity.fetch_failed", what=self._name, code=error.code)
-        return self._good_value()
+    def _fetch_if_due(self) -> None:
+        """Not due is it within the cooldown, which also holds for a thread that waited while another one fetched."""
+        if self._clock.time_ns() < self._next_fetch:
+            return
+        pause = self._cooldown
+        try:
+            self._held = self._fetch()
+        except ServiceUnavailable as error:
+            self._failure = error
+            pause = _RETRY
+            log("WARNING", "identity.fetch_failed", what=self._name, code=error.code)
+        self._next_fetch = self._clock.time_ns() + pause
 
     def _good_value(self) -> T:
         held = self._held

@@ -70,6 +70,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, eve
             for number in range(1, events + 1):
                 await asyncio.sleep(started + number * pace - now())
                 writer.write(_TOKEN)
+                await writer.drain()
             writer.write(_END)
     except (asyncio.IncompleteReadError, ConnectionError):
         pass  # the client has closed the connection

@@ -34,7 +34,7 @@ from tests.support.openai_server import (
     tool_events,
     trickle,
 )
-from tests.support.vertex_server import CHAT_PATH, LOCATION, PROJECT, VertexServer
+from tests.support.vertex_server import LOCATION, PROJECT, VertexServer
 
 
 @pytest.fixture(scope="module", params=["openai", "vertex"])
@@ -578,34 +578,3 @@ def test_no_error_repeats_the_prompt(server, upstream, status):
     with pytest.raises((ApiError, UpstreamFailure)) as caught:
         complete(upstream)
     assert "penguin" not in repr(caught.value) + str(caught.value)
-
-
-# --- what differs -------------------------------------------------------------------------------
-
-
-def test_vertex_sends_its_safety_settings_and_one_token(server, upstream):
-    if not isinstance(server, VertexServer):
-        pytest.skip("Vertex alone")
-    tokens = server.tokens
-    for _ in range(2):
-        complete(upstream)
-    assert sent(server).path == CHAT_PATH
-    assert sent(server).headers["authorization"] == f"Bearer token-{tokens}"
-    settings = sent(server).json["extra_body"]["google"]["safety_settings"]
-    assert {setting["threshold"] for setting in settings} == {"BLOCK_MEDIUM_AND_ABOVE"}
-    assert {setting["category"] for setting in settings} == {
-        "HARM_CATEGORY_HATE_SPEECH",
-        "HARM_CATEGORY_DANGEROUS_CONTENT",
-        "HARM_CATEGORY_HARASSMENT",
-        "HARM_CATEGORY_SEXUALLY_EXPLICIT",
-    }
-
-
-def test_vertex_renews_a_token_that_is_refused(server, upstream):
-    if not isinstance(server, VertexServer):
-        pytest.skip("Vertex alone")
-    tokens = server.tokens
-    server.script(error(401), completion())
-    complete(upstream)
-    assert server.tokens == tokens + 1
-    assert sent(server).headers["authorization"] == f"Bearer token-{tokens + 1}"

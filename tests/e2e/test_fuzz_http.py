@@ -7,7 +7,7 @@ guard blocked was charged and reached nobody, and any other refusal did neither.
 from __future__ import annotations
 
 import json
-import random
+import secrets
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -392,7 +392,7 @@ def test_odd_headers_beside_a_sound_request(target: Target, headers: list[Header
     usual: list[Header] = [("Authorization", f"Bearer {target.stack.key}"), ("Content-Type", "application/json")]
     # A key of this example's own: two examples with the same one and different bodies are a conflict, not a fault.
     own = [
-        (name, value + b"-%d" % random.getrandbits(64) if name == "Idempotency-Key" and value else value)
+        (name, value + b"-%d" % secrets.randbits(64) if name == "Idempotency-Key" and value else value)
         for name, value in headers
     ]
     answer = target.send(JSON, headers=[*usual, *own])
@@ -438,6 +438,21 @@ def test_a_body_shorter_than_it_says_is_refused(target: Target) -> None:
 def test_what_follows_the_body_is_no_part_of_it(target: Target) -> None:
     answer = framed(target, [("Content-Length", str(len(JSON))), ("Connection", "close")], JSON + b"junk", end=False)
     assert target.check(answer).status == 200
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads processes' memory from /proc")
+def test_a_body_that_nobody_reads_is_not_kept(target: Target) -> None:
+    megabytes = 64
+    peak = peak_megabytes(target)
+    headers: list[Header] = [("Content-Type", "application/json"), ("Authorization", "Bearer wg_stranger")]
+    assert_refused(target.send(b" " * (megabytes << 20), headers=headers), "invalid_api_key")
+    assert peak_megabytes(target) - peak < megabytes / 2
+
+
+def peak_megabytes(target: Target) -> float:
+    """The most memory that each of the stack's processes ever held, together."""
+    states = [Path(f"/proc/{pid}/status").read_text() for pid in target.stack.processes()]
+    return sum(int(state.partition("VmHWM:")[2].split()[0]) for state in states) / 1024
 
 
 # What is not HTTP never reaches Wardgate: the HTTP server under it answers by itself, in its own plain way.
@@ -539,6 +554,7 @@ paths = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_chara
 @example(method="GET", path="/%00", key=True)
 @example(method="GET", path="/%ff%fe", key=True)
 @example(method="GET", path="/v1/models%0d%0aX-Injected:%20yes", key=True)
+@example(method="POST", path="/a%0ab", key=False)
 @example(method="TRACE", path="/healthz", key=False)
 @example(method="FOO", path="/v1/models", key=True)
 def test_any_route_answers_in_the_same_shape(target: Target, method: str, path: str, key: bool) -> None:

@@ -174,7 +174,7 @@ def test_make_run_ends_with_the_terminal_s_interrupt(tmp_path):
     stack.port = free_ports()
     with (tmp_path / "output").open("wb") as output:
         make = subprocess.Popen(
-            ["make", "run", f"PORT={stack.port}", f"VENV={sys.prefix}"],
+            ["make", "run", f"--old-file={sys.prefix}/.installed", f"PORT={stack.port}", f"VENV={sys.prefix}"],
             cwd=ROOT,
             env=stack.environment,
             stdin=subprocess.DEVNULL,

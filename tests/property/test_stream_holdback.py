@@ -66,6 +66,7 @@ def content(completion: ChatCompletion) -> str:
 @given(split(LETTERS))
 @example(["aa", "a"])
 @example(["-é", "éc", "-"])
+@example(["baaca", " b"])
 @example(["b\x00", "\x00a", "b a"])
 def test_redacted_streams_are_the_redacted_whole(pieces: list[str]) -> None:
     request = chat("x")

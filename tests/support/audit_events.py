@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from shared.audit.archive import Archive
 from shared.audit.port import Interaction
 from shared.errors import StoreUnavailable
 from shared.guards.port import Finding, GuardRun
@@ -53,7 +54,7 @@ class FixedPepper:
     """A version of the pepper."""
 
     number: int = 3
-    secret: Secret = Secret(b"a pepper for tests")
+    secret: Secret = field(default_factory=lambda: Secret(b"a pepper for tests"))
 
 
 class Peppers:
@@ -102,8 +103,6 @@ class MemoryObjects:
 
 def store_all(events: list[Event], objects: ObjectStore) -> None:
     """Archive events as the sink would."""
-    from shared.audit.archive import Archive
-
     archive = Archive(objects)
     for event in events:
         archive.store(event.attributes(), event.data)

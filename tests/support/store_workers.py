@@ -1,13 +1,15 @@
-"""What processes do to a store while the tests watch or kill them. A module of its own, so that a new process
-can import it without a test."""
+"""What processes do to a store while the tests watch or kill them.
+
+python -m tests.support.store_workers FUNCTION ARGUMENT …
+"""
 
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 from pathlib import Path
 
-from shared.stores.deliverer import Deliverer
 from shared.stores.documents import Write
 from shared.stores.events import Event
 from shared.stores.file_secrets import FileSecrets
@@ -66,6 +68,8 @@ def publish_for_ever(path: Path, acknowledged: Path) -> None:
 
 
 def deliver_for_ever(path: Path, url: str) -> None:
+    from shared.stores.deliverer import Deliverer  # slow to import, and only needed here
+
     Deliverer(path, {"archive": url}, first_pause_seconds=0.01).run(threading.Event())
 
 
@@ -92,3 +96,8 @@ def create_objects_for_ever(folder: Path, acknowledged: Path) -> None:
             if store.create(f"objects/{number:08d}", value(number)):
                 notes.write(f"objects/{number:08d}\n")
                 notes.flush()
+
+
+if __name__ == "__main__":
+    function = globals()[sys.argv[1]]
+    function(*(int(each) if each.isdecimal() else each if "://" in each else Path(each) for each in sys.argv[2:]))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,8 +16,7 @@ from tests.support.secret_manager_server import secret_manager_server
 
 PROJECT = "wardgate-test"
 
-_processes = multiprocessing.get_context("spawn")
-"""Spawned, since the tests' own process has threads, of gRPC for one, which a fork would break."""
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
@@ -34,26 +32,28 @@ def secret_manager_secrets(folder: Path) -> Iterator[SecretStore]:
         yield SecretManagerSecrets(PROJECT, transport)
 
 
-def in_processes(count: int, work: Callable[..., None], *arguments: object) -> None:
-    """Run ``work`` in so many processes at once and see that each ends well."""
-    running = [_processes.Process(target=work, args=(*arguments, index)) for index in range(count)]
-    for process in running:
-        process.start()
-    for process in running:
-        process.join()
-        assert process.exitcode == 0
+def start_worker(work: str, *arguments: object) -> subprocess.Popen[bytes]:
+    """Start a process that does one function of ``tests.support.store_workers``."""
+    command = [sys.executable, "-m", "tests.support.store_workers", work, *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT)
+
+
+def in_processes(count: int, work: str, *arguments: object) -> None:
+    """Do it in so many processes at once, each told its own number last, and see that each ends well."""
+    running = [start_worker(work, *arguments, index) for index in range(count)]
+    assert [process.wait() for process in running] == [0] * count
 
 
 @contextmanager
-def killed(work: Callable[..., None], *arguments: object) -> Iterator[None]:
-    """Run ``work`` in a process while the block runs, then kill it as the kernel would: without a last word."""
-    process = _processes.Process(target=work, args=arguments)
-    process.start()
+def killed(work: str, *arguments: object) -> Iterator[None]:
+    """Do it in a process while the block runs, then kill that as the kernel would: without a last word."""
+    process = start_worker(work, *arguments)
     try:
         yield
+        assert process.poll() is None, "it ended by itself"
     finally:
-        os.kill(process.pid or 0, signal.SIGKILL)
-        process.join()
+        process.kill()
+        process.wait()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
@@ -61,4 +61,4 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
+        time.sleep(0.001)

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ConfigurationError, ServiceUnavailable
+from shared.identity import jwks as jwks_module
+from shared.identity.fetch import fetch
 from shared.identity.jwks import Jwks
 from tests.support.issuer import DISCOVERY, KEYS, OidcIssuer, signing_key
 from tests.support.virtual_time import ManualClock
@@ -111,28 +113,6 @@ def test_many_threads_fetch_once(jwks: Jwks, issuer: OidcIssuer) -> None:
     assert issuer.requests == [KEYS]
 
 
-def test_threads_with_a_known_key_do_not_wait_for_a_fetch(jwks: Jwks, issuer: OidcIssuer, clock: ManualClock) -> None:
-    jwks.find("first")
-    clock.advance(3600)
-    fetching, release = threading.Event(), threading.Event()
-    answer = issuer._answer
-
-    def held_back(path: str) -> tuple[int, bytes]:
-        fetching.set()
-        release.wait(2.5)
-        return answer(path)
-
-    issuer._answer = held_back  # type: ignore[method-assign]
-    refreshing = threading.Thread(target=jwks.find, args=("first",))
-    refreshing.start()
-    assert fetching.wait(5)
-    assert jwks.find("first") is not None
-    assert not release.is_set()
-    release.set()
-    refreshing.join()
-    assert len(issuer.requests) == 2
-
-
 def test_keys_found_by_discovery(issuer: OidcIssuer, clock: ManualClock) -> None:
     jwks = Jwks(clock, issuer.url)
     assert jwks.find("first") is not None
@@ -146,7 +126,7 @@ def test_keys_found_by_discovery(issuer: OidcIssuer, clock: ManualClock) -> None
         {"issuer": "ISSUER/", "jwks_uri": "KEYS"},
         {"issuer": "ISSUER", "jwks_uri": "http://issuer.example/keys"},
         {"issuer": "ISSUER", "jwks_uri": "https://issuer.example/keys"},
-        {"issuer": "ISSUER", "jwks_uri": "file:///etc/passwd"},
+        {"issuer": "ISSUER", "jwks_uri": "FILE"},
         {"issuer": "ISSUER", "jwks_uri": "http://[broken"},
         {"issuer": "ISSUER", "jwks_uri": ""},
         {"issuer": "ISSUER"},
@@ -154,12 +134,20 @@ def test_keys_found_by_discovery(issuer: OidcIssuer, clock: ManualClock) -> None
         [],
     ],
 )
-def test_a_discovery_document_that_is_not_accepted(issuer: OidcIssuer, clock: ManualClock, document: object) -> None:
-    text = json.dumps(document).replace("ISSUER", issuer.url).replace("KEYS", issuer.keys_url)
+def test_a_discovery_document_that_is_not_accepted(
+    issuer: OidcIssuer, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, document: object
+) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text(json.dumps({"keys": [signing_key("first").jwk()]}))
+    text = json.dumps(document)
+    for name, url in (("ISSUER", issuer.url), ("KEYS", issuer.keys_url), ("FILE", file.as_uri())):
+        text = text.replace(name, url)
     issuer.answers[DISCOVERY] = (200, text.encode())
+    fetched: list[str] = []
+    monkeypatch.setattr(jwks_module, "fetch", lambda url: (fetched.append(url), fetch(url))[1])
     with pytest.raises(ServiceUnavailable):
         Jwks(clock, issuer.url).find("first")
-    assert KEYS not in issuer.requests
+    assert fetched == [issuer.url + DISCOVERY]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +159,7 @@ def test_a_discovery_document_that_is_not_accepted(issuer: OidcIssuer, clock: Ma
         (200, b'{"keys": []}'),
         (200, b'{"keys": {}}'),
         (200, b'{"keys": [{"kty": "oct", "kid": "a", "k": "AAAA"}]}'),
-        (200, b'{"keys": [' + b",".join([b"{}"] * 101) + b"]}"),
+        (200, json.dumps({"keys": [signing_key("first").jwk()] * 101}).encode()),
         (200, b" " * (256 * 1024 + 1)),
         (404, b'{"keys": []}'),
         (302, b""),

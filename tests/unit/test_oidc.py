@@ -310,6 +310,15 @@ def test_each_token_has_one_spelling(oidc: OidcVerifier, issuer: OidcIssuer) -> 
         assert code(oidc, other) == "invalid_token"
 
 
+def test_a_curve_signature_has_one_spelling(clock: ManualClock) -> None:
+    with OidcIssuer("wardgate", signing_key("ec", "ES256"), clock=clock) as issuer:
+        oidc = OidcVerifier([policy_of(issuer, algorithms=["ES256"])], clock)
+        signed, _, encoded = issuer.token().rpartition(".")
+        signature = base64.urlsafe_b64decode(encoded + "==")
+        for other in (signature[:32] + b"\0" + signature[32:], signature + b"\0", signature[:63], b"\0" * 64, b""):
+            assert code(oidc, f"{signed}.{segment(other)}") == "invalid_token"
+
+
 def test_an_issuer_that_does_not_answer_is_no_verdict_on_the_token(oidc: OidcVerifier, issuer: OidcIssuer) -> None:
     issuer.fail()
     with pytest.raises(ServiceUnavailable) as caught:
