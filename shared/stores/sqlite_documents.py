@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from shared.clock import Clock, SystemClock
 from shared.errors import PreconditionFailed, StoreUnavailable
 from shared.stores.document_fields import apply_write, check_collection, check_value, split_path
 from shared.stores.documents import CommitResult, Delete, Document, Write, WriteResult
@@ -58,13 +58,15 @@ class SqliteDocuments:
     A document that would take more than 1 MiB, or a value that Firestore would refuse, is a ValueError.
     """
 
-    def __init__(self, path: Path, *, timeout_seconds: float = 2.0) -> None:
+    def __init__(self, path: Path, *, timeout_seconds: float = 2.0, clock: Clock | None = None) -> None:
         """Opens nothing yet.
 
         Args:
             path: The file.
             timeout_seconds: How long one call may wait for others before ``StoreUnavailable``.
+            clock: Tells the commits' times.
         """
+        self._clock = clock or SystemClock()
         self._database = Database(
             path,
             kind="documents",
@@ -83,7 +85,7 @@ class SqliteDocuments:
 
     def _commit(self, connection: sqlite3.Connection, writes: Sequence[Write | Delete]) -> CommitResult:
         held: dict[tuple[str, str], _Held] = {}
-        commit_time = max(time.time_ns(), self._last_commit + 1)
+        commit_time = max(self._clock.time_ns(), self._last_commit + 1)
         for write in writes:
             place = split_path(write.path)
             if place not in held:

@@ -7,18 +7,50 @@ Lone surrogates never get here: they are refused where the text is decoded.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import chain
+from typing import overload
 
 from msgspec import Struct
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]+")
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]+")
 """C0 and C1 controls and DEL, but for tab and newline. A class of ranges, so it cannot backtrack."""
 
 _ASCII_CONTROL = bytes([*range(0x09), *range(0x0B, 0x20), 0x7F])
 _C1_LEAD = b"\xc2"
 """The first byte in UTF-8 of every C1 control, and of Latin-1's punctuation."""
+
+
+class Runs(Sequence[int]):
+    """Numbers that mostly count up by one, kept as the runs in which they do, so that a map costs what it skips."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._firsts: list[int] = []
+        self._length = 0
+
+    def add(self, first: int, length: int = 1) -> None:
+        """Append ``first``, ``first + 1`` and so on."""
+        self._starts.append(self._length)
+        self._firsts.append(first)
+        self._length += length
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[int]: ...
+
+    def __getitem__(self, index: int | slice) -> int | list[int]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(self._length))]
+        if not 0 <= index < self._length:
+            raise IndexError(index)
+        run = bisect_right(self._starts, index) - 1
+        return self._firsts[run] + index - self._starts[run]
 
 
 class View(Struct, frozen=True):
@@ -69,10 +101,21 @@ def canonicalise(original: str) -> Text:
     """Read ``original`` without its null and control characters, in linear time."""
     if not has_controls(original):
         return Text(original, (View("canonical", original),))
-    kept = _kept_ranges(original)
-    text = "".join([original[start:end] for start, end in kept])
-    offsets = list(chain.from_iterable(range(start, end) for start, end in kept))
-    return Text(original, (View("canonical", text, offsets),), removed=len(original) - len(text))
+    view = without(original, [run.span() for run in CONTROLS.finditer(original)])
+    return Text(original, (view,), removed=len(original) - len(view.text))
+
+
+def without(original: str, ranges: Sequence[tuple[int, int]]) -> View:
+    """The canonical view of ``original`` that leaves ``ranges``, which are in order, out."""
+    pieces: list[str] = []
+    offsets = Runs()
+    at = 0
+    for start, end in (*ranges, (len(original), len(original))):
+        if start > at:
+            offsets.add(at, start - at)
+            pieces.append(original[at:start])
+        at = end
+    return View("canonical", "".join(pieces), offsets)
 
 
 def has_controls(text: str) -> bool:
@@ -80,17 +123,4 @@ def has_controls(text: str) -> bool:
     encoded = text.encode()  # deleting from bytes is several times faster than searching with a regex
     if len(encoded.translate(None, _ASCII_CONTROL)) != len(encoded):
         return True
-    return _C1_LEAD in encoded and _CONTROL.search(text) is not None
-
-
-def _kept_ranges(text: str) -> list[tuple[int, int]]:
-    """The ranges of ``text`` between its runs of control characters."""
-    ranges = []
-    at = 0
-    for run in _CONTROL.finditer(text):
-        if run.start() > at:
-            ranges.append((at, run.start()))
-        at = run.end()
-    if at < len(text):
-        ranges.append((at, len(text)))
-    return ranges
+    return _C1_LEAD in encoded and CONTROLS.search(text) is not None

@@ -7,16 +7,18 @@ parser would drop (the first of two equal keys), and works in linear time.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-import re2  # type: ignore[import-untyped]  # ships no types
-
-from shared.text.canonical import Text, View, canonicalise, has_controls
+from shared.text.canonical import CONTROLS, Runs, Text, View, canonicalise, without
 
 _SHORT = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _HEX = frozenset("0123456789abcdefABCDEF")
-_STRING = re2.compile(r'(?s)"((?:[^"\\]|\\.)*)"([ \t\n]*:)?')
-"""A string literal; group 2 takes part where it is the key of an object."""
+_TOKEN = re.compile(rf"\\|{CONTROLS.pattern}")
+"""Where something other than plain text begins. Alternatives with different first characters cannot backtrack."""
+
+
+_BLANK = frozenset(" \t\n\r")
 
 
 def canonicalise_json(original: str, *, cut_escapes: bool) -> Text:
@@ -27,80 +29,78 @@ def canonicalise_json(original: str, *, cut_escapes: bool) -> Text:
         cut_escapes: Also take escapes of control characters, such as ``\\u0000``, out of the canonical
             view, since whoever parses it would meet the characters themselves.
     """
-    plain = canonicalise(original)
-    source = plain.canonical
-    if "\\" not in source.text:
-        return plain
-    decoded, kept = _Reading(source), _Reading(source)
+    if "\\" not in original:
+        return canonicalise(original)
+    pieces: list[str] = []
+    offsets, ends = Runs(), Runs()
+    cut: list[tuple[int, int]] = []
     at = 0
-    for start, end, character in _escapes(source.text):
-        decoded.copy(at, start)
-        kept.copy(at, start)
-        control = has_controls(character)
-        if not control:
-            decoded.put(character, start, end)
-        if not (control and cut_escapes):
-            kept.copy(start, end)
+    for start, end, character in _tokens(original):
+        if start > at:
+            pieces.append(original[at:start])
+            offsets.add(at, start - at)
+            ends.add(at + 1, start - at)
         at = end
-    decoded.copy(at, len(source.text))
-    kept.copy(at, len(source.text))
-    canonical = kept.view("canonical") if cut_escapes else source
-    return Text(original, (canonical, decoded.view("json")), removed=len(original) - len(canonical.text))
+        if not character or CONTROLS.match(character):
+            if cut_escapes or not character:
+                cut.append((start, end))
+        else:
+            pieces.append(character)
+            offsets.add(start)
+            ends.add(end)
+    pieces.append(original[at:])
+    offsets.add(at, len(original) - at)
+    ends.add(at + 1, len(original) - at)
+    canonical = without(original, cut) if cut else View("canonical", original)
+    decoded = View("json", "".join(pieces), offsets, ends)
+    return Text(original, (canonical, decoded), removed=len(original) - len(canonical.text))
 
 
 def string_values(text: str) -> Iterator[tuple[int, int]]:
     """The ranges between the quotes of every string in ``text`` that is a value, not a key."""
-    for literal in _STRING.finditer(text):
-        if literal[2] is None:
-            yield literal.span(1)
+    opening = text.find('"')
+    while opening != -1 and (closing := _closing_quote(text, opening + 1)) != -1:
+        after = closing + 1
+        while text[after : after + 1] in _BLANK:
+            after += 1
+        if text[after : after + 1] != ":":
+            yield opening + 1, closing
+        opening = text.find('"', closing + 1)
 
 
-class _Reading:
-    """Builds a view piece by piece from an earlier view."""
-
-    def __init__(self, source: View) -> None:
-        self._source = source
-        self._pieces: list[str] = []
-        self._offsets: list[int] = []
-        self._ends: list[int] = []
-
-    def copy(self, start: int, end: int) -> None:
-        """Take over ``source.text[start:end]`` as it is."""
-        offsets = range(start, end) if self._source.offsets is None else self._source.offsets[start:end]
-        self._pieces.append(self._source.text[start:end])
-        self._offsets.extend(offsets)
-        self._ends.extend([offset + 1 for offset in offsets])
-
-    def put(self, character: str, start: int, end: int) -> None:
-        """Read ``source.text[start:end]`` as one character."""
-        first, after = self._source.span(start, end)
-        self._pieces.append(character)
-        self._offsets.append(first)
-        self._ends.append(after)
-
-    def view(self, name: str) -> View:
-        return View(name, "".join(self._pieces), self._offsets, self._ends)
+def _closing_quote(text: str, at: int) -> int:
+    """Where the string that is open at ``at`` ends, or -1; each character is looked at once."""
+    quote = text.find('"', at)
+    while quote != -1 and (escape := text.find("\\", at, quote)) != -1:
+        at = escape + 2
+        if at > quote:
+            quote = text.find('"', at)
+    return quote
 
 
-def _escapes(text: str) -> Iterator[tuple[int, int, str]]:
-    """Each escape's range and the character it stands for; a surrogate without its pair is U+FFFD."""
-    at = text.find("\\")
-    while at != -1:
-        end, character = _escape_at(text, at)
-        if character:
-            yield at, end, character
-        at = text.find("\\", end)
+def _tokens(text: str) -> Iterator[tuple[int, int, str]]:
+    """Each escape with the character it stands for, and each run of control characters with none."""
+    at = 0
+    for token in _TOKEN.finditer(text):
+        start, end = token.span()
+        if start < at:  # the second half of an escaped backslash
+            continue
+        if text[start] != "\\":
+            yield start, end, ""
+            at = end
+        elif (escape := _escape_at(text, start)) is not None:
+            at, character = escape
+            yield start, at, character
 
 
-def _escape_at(text: str, at: int) -> tuple[int, str]:
-    """The end and meaning of the escape at ``at``; the meaning is empty where it is none."""
+def _escape_at(text: str, at: int) -> tuple[int, str] | None:
+    """The end and meaning of the escape at ``at``, or None where it is none; half a surrogate pair is U+FFFD."""
     letter = text[at + 1 : at + 2]
     if letter != "u":
-        short = _SHORT.get(letter, "")
-        return (at + 2, short) if short else (at + 1, "")
+        return (at + 2, _SHORT[letter]) if letter in _SHORT else None
     unit = _code_unit(text, at)
     if unit is None:
-        return at + 1, ""
+        return None
     if 0xD800 <= unit < 0xDC00 and (low := _code_unit(text, at + 6)) is not None and 0xDC00 <= low < 0xE000:
         return at + 12, chr(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00))
     return at + 6, "\ufffd" if 0xD800 <= unit < 0xE000 else chr(unit)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from shared.stores.deliverer import Deliverer
 from shared.stores.documents import Write
+from shared.stores.events import Event
 from shared.stores.file_secrets import FileSecrets
 from shared.stores.folder_objects import FolderObjects
+from shared.stores.spool import SpoolBus
 from shared.stores.sqlite_documents import SqliteDocuments
 from tests.support import store_workers
-from tests.support.sink import sink
+from tests.support.sink import Received, sink
 from tests.support.stores import in_processes, killed, wait_until
 
 ROUNDS = 3
@@ -81,6 +84,29 @@ def test_acknowledged_events_survive_the_death_of_publisher_and_deliverer(tmp_pa
             assert deliverer.dead_letters() == []
         published = {identifier for note in notes for identifier in lines(note)}
         assert published <= set(archive.ids())
+
+
+def test_what_was_on_its_way_when_the_deliverer_died_is_delivered_again(tmp_path: Path) -> None:
+    spool = tmp_path / "spool.db"
+    bus = SpoolBus(spool)
+    for number in range(6):
+        bus.publish(Event(f"e/{number}", "//test", "test", "2026-11-23T00:00:00Z", b"{}"))
+    on_its_way, dead = threading.Event(), threading.Event()
+
+    def hold(received: Received) -> int:
+        on_its_way.set()
+        dead.wait(20)
+        return -1
+
+    with sink() as archive, sink() as after:
+        archive.answer = hold
+        with killed("deliver_for_ever", spool, archive.url):
+            on_its_way.wait(20)
+        dead.set()
+        with Deliverer(spool, {"archive": after.url}) as deliverer:
+            while deliverer.pending():
+                deliverer.deliver_once()
+        assert set(after.ids()) == {f"e/{number}" for number in range(6)}
 
 
 def test_added_secrets_survive_the_death_of_their_writer(tmp_path: Path) -> None:

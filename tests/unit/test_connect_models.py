@@ -91,11 +91,8 @@ def test_a_rotated_key_is_found_as_soon_as_the_old_one_is_refused(server, tmp_pa
 def test_a_refused_key_does_not_make_every_request_read_the_store(server, tmp_path, monkeypatch):
     secrets = store(tmp_path, b"sk-1")
     reads = []
-    monkeypatch.setattr(
-        type(secrets),
-        "versions",
-        lambda self, name, whole=type(secrets).versions: reads.append(name) or whole(self, name),
-    )
+    kind, versions = type(secrets), type(secrets).versions
+    monkeypatch.setattr(kind, "versions", lambda self, name: reads.append(name) or versions(self, name))
     router = connect_router(policy(server, attempts=1), settings(tmp_path))
     server.script(*[error(401)] * 10)
     for _ in range(10):

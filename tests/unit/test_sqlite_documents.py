@@ -116,6 +116,21 @@ def test_a_file_that_somebody_holds_is_unavailable_for_writing_only(tmp_path: Pa
     assert store.commit([Write("a/a", increments={"n": 1})]).results[0].increments == {"n": 2}
 
 
+class Stopped:
+    """A clock that was set back and stands."""
+
+    def time_ns(self) -> int:
+        return 1
+
+
+def test_update_times_rise_also_while_the_clock_is_set_back(tmp_path: Path) -> None:
+    before = SqliteDocuments(tmp_path / "documents.db").commit([Write("a/a")]).commit_time
+    store = SqliteDocuments(tmp_path / "documents.db", clock=Stopped())
+    first = store.commit([Write("a/other"), Write("a/a", updated_at=before)])
+    second = store.commit([Write("a/third")])
+    assert before < first.commit_time < second.commit_time
+
+
 def test_threads_lose_nothing(tmp_path: Path) -> None:
     store = SqliteDocuments(tmp_path / "documents.db", timeout_seconds=20)
     barrier = threading.Barrier(16)
