@@ -14,7 +14,7 @@ from shared.audit.record import MAX_RECORD_BYTES
 from shared.errors import ApiError, BadRequest, ServiceUnavailable, StoreUnavailable
 from shared.stores.connect import connect_objects
 from shared.web.log import log
-from shared.web.responses import error_response
+from shared.web.responses import error_body, json_response
 from shared.web.start import start
 
 _START = start({"objects"})
@@ -53,7 +53,7 @@ def _refuse(error: Exception) -> Response:
         status=told.status,
         error=type(error).__name__,
     )
-    return error_response(told, "")
+    return json_response(error_body(told), status=told.status)
 
 
 # The framework runs this module inside the application's context.

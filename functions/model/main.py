@@ -8,11 +8,12 @@ import functions_framework
 from flask import Request, Response
 
 from shared.identity.service_verifier import connect_verifier
-from shared.models.connect import connect_router
+from shared.models.connect import connect_router, import_adapters
 from shared.models.service import ModelService
 from shared.web.start import start
 
 _START = start({"secrets", "model_url", "identity", "guard_service_account"})
+import_adapters(_START.policy.file)
 
 
 @functools.cache

@@ -46,7 +46,9 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     type: EventType
     id: Annotated[str, Meta(max_length=64)]
     source: Annotated[str, Meta(min_length=1, max_length=256)]
-    time: Annotated[str, Meta(pattern=r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]\.[0-9]{6}Z\Z")]
+    time: Annotated[
+        str, Meta(pattern=r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]\.[0-9]{6}Z\Z")
+    ]
     chain_uid: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
     seq: Annotated[int, Meta(ge=0, le=MAX_SEQ)]
     prev_event: Hash

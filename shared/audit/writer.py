@@ -168,14 +168,16 @@ class ChainWriter:
     def _flush(self) -> None:
         """Publish what waits, in order, as far as the bus takes it."""
         chain = self._chain
-        while chain.waiting and time.monotonic_ns() >= chain.paused_until:
+        if time.monotonic_ns() < chain.paused_until:
+            return
+        while chain.waiting:
             try:
                 self._bus.publish(chain.waiting[0])
             except StoreUnavailable:
                 chain.paused_until = time.monotonic_ns() + _PAUSE
                 log("WARNING", "audit.not_acknowledged", chain_uid=chain.uid, waiting=len(chain.waiting))
-            else:
-                chain.waiting.popleft()
+                return
+            chain.waiting.popleft()
 
     def _need_acknowledged(self) -> None:
         """Go no further in ``fail_close`` while an event waits."""

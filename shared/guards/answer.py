@@ -15,9 +15,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
 from shared.models.wire import (
     AnswerFunction,
@@ -95,15 +94,13 @@ class Assembler:
         )
 
 
-@dataclass(slots=True)
-class _ToolCall:
+class _ToolCall(Struct):
     id: str = ""
     name: list[str] = field(default_factory=list)
     arguments: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Choice:
+class _Choice(Struct):
     content: list[str] = field(default_factory=list)
     refusal: list[str] = field(default_factory=list)
     tool_calls: dict[int, _ToolCall] = field(default_factory=dict)

@@ -34,7 +34,7 @@ class AnswerRules:
         armed = pipeline.guards("output")
         self._acting = [guard for guard in armed if guard.acts]
         self._watching = [guard for guard in armed if not guard.acts]
-        whole = None if self._acting or self._output.acts else 0
+        whole = None if self._acting or self._output.acts else 0  # JSON is judged, and cut, whole or not at all
         self.prose_reach = _longest_reach(self._acting)
         self.content_reach = whole if self.expected.json else self.prose_reach
         self.call_reach = whole

@@ -69,13 +69,16 @@ class HeldText:
         if self._reach == 0:
             self._passed.append(text)
             return text
-        self._window += text
-        if self._reach is None or self.length - self._reach <= self._decided:
+        if self._reach is None:
             return ""
-        return self._advance(self.length - self._reach)
+        self._window += text
+        decided = self.length - self._reach
+        return self._advance(decided) if decided > self._decided else ""
 
     def finish(self) -> str:
         """The text is complete; answers the rest that may leave."""
+        if self._reach is None:
+            self._window = self.received
         return self._advance(self.length) if self._window and self._decided < self.length else ""
 
     def part(self, text: str) -> Part:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from shared.errors import ContentFiltered
 from shared.guards.parts import Part
@@ -34,8 +35,7 @@ AnyGuard = TypeVar("AnyGuard", covariant=True)
 Found = TypeVar("Found")
 
 
-@dataclass(frozen=True, slots=True)
-class Armed(Generic[AnyGuard]):
+class Armed(Struct, Generic[AnyGuard], frozen=True):
     """A guard and what the policy says of it."""
 
     name: str
@@ -50,8 +50,7 @@ class Armed(Generic[AnyGuard]):
         return self.guard is not None and self.rule.mode == "enforce" and self.rule.action != "flag"
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
+class Inspection(Struct, frozen=True, kw_only=True):
     """What the guards made of a text."""
 
     direction: Direction
@@ -60,15 +59,18 @@ class Inspection:
     """By part and place; at most ``MOST_FINDINGS``, the gravest kept."""
 
     runs: tuple[GuardRun, ...]
-    text: str = field(repr=False)
+    text: str
     """For the audit trail: all text, canonical, with ``SEPARATOR`` between its parts. A prompt as it
     came, an answer as it goes on."""
 
     unscanned: tuple[str, ...] = ()
     """Paths of parts that were let through although no guard can read them."""
 
-    faults: Mapping[str, str] = field(default_factory=dict)
+    faults: Mapping[str, str] = {}
     """Guards that failed, with the name of the exception's class."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(verdict={self.verdict!r}, findings={self.findings!r}, runs={self.runs!r})"
 
     @property
     def score(self) -> float:
@@ -96,27 +98,24 @@ class Inspection:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestInspection(Inspection):
+class RequestInspection(Inspection, frozen=True, kw_only=True):
     """What the guards made of a request."""
 
-    request: ChatRequest = field(repr=False)
+    request: ChatRequest
     """As it may go on: canonical and redacted; the caller's own object where nothing had to change."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerInspection(Inspection):
+class AnswerInspection(Inspection, frozen=True, kw_only=True):
     """What the guards made of an answer."""
 
-    completion: ChatCompletion = field(repr=False)
+    completion: ChatCompletion
     """As it may go on; blocked choices are empty and end with ``content_filter``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextInspection(Inspection):
+class TextInspection(Inspection, frozen=True, kw_only=True):
     """What the guards made of one text."""
 
-    redacted: str = field(repr=False)
+    redacted: str
     """The text as it may go on."""
 
 

@@ -8,14 +8,13 @@ reading, whatever the policy says of this guard. Conformance to a declared JSON 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
 from shared.guards.owasp import INSECURE_OUTPUT_HANDLING, INSECURE_PLUGIN_DESIGN, MODEL_DENIAL_OF_SERVICE
 from shared.guards.parts import Form
-from shared.guards.port import WHOLE, Action, Finding, Reach, bounded
+from shared.guards.port import Action, Finding
 from shared.models.wire import AnswerToolCall, ChatRequest, Choice, JsonObjectFormat, JsonSchemaFormat
 from shared.policy.types import GuardRule
 
@@ -23,8 +22,7 @@ _CUT_SHORT = frozenset({"length", "content_filter"})
 """Finish reasons by which an answer says of itself that it is not complete."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(msgspec.Struct, frozen=True):
     """What a request allows its answer to be."""
 
     tools: frozenset[str]
@@ -62,10 +60,6 @@ class OutputGuard:
         self.most_characters = most_characters
         self._action: Action = "flag" if policy.action == "flag" else "block"
         self._enforced = policy.mode == "enforce"
-
-    def reach(self, expected: Expected) -> Reach:
-        """How much of an answer's content must be held back; its tool calls are judged whole."""
-        return WHOLE if expected.json else bounded(0)
 
     def oversize(self, characters: int) -> list[Finding]:
         """A finding where an answer of so many characters is too long."""

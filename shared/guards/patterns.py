@@ -8,9 +8,9 @@ given to it with a planted character that one rule always matches: an answer wit
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import re2  # type: ignore[import-untyped]  # ships no types
+from msgspec import Struct
 
 from shared.guards.port import Action, Context, Finding, bounded
 from shared.text.canonical import Text
@@ -25,8 +25,7 @@ _MOST_SPANS = 100
 """Spans per rule and view that are worth finding where none of them is cut out of the text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One pattern, and what it means to match it."""
 
     id: str
@@ -34,7 +33,8 @@ class Rule:
     owasp: str
     pattern: str
     """In RE2's syntax, read without regard to case. Group 1, where there is one, is the finding's span.
-    RE2's ``\\b``, ``\\w`` and ``\\s`` are ASCII."""
+    RE2's ``\\b``, ``\\w`` and ``\\s`` are ASCII. A bare ``$`` never matches, since the planted character
+    follows the text; ``\\b`` and ``(?:$|[^a-z])`` do."""
 
     width: int
     """The most characters that a match can have."""
@@ -55,8 +55,7 @@ def literal(text: str) -> str:
     return pattern
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """Where a rule matched, in characters."""
 
     rule: Rule

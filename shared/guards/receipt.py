@@ -16,7 +16,6 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from shared.audit.port import Decision
 from shared.errors import WardgateError
 from shared.guards.answer import answer_digest
 from shared.guards.port import GuardRun, Verdict
@@ -48,7 +47,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, rename=_REGISTERED):
     """The caller's credential, as limits are counted on it."""
 
     policy_digest: str
-    decision: Decision
+    decision: str
+    """How the interaction ended, as the audit trail names it: ``answered``, ``blocked`` …"""
+
     verdict: Verdict
     guards: tuple[GuardRun, ...]
     """What each guard did and saw, also those that did not run."""

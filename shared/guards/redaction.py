@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -56,4 +57,6 @@ def settled(part: Part, findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _within(ranges: Sequence[Span], span: Span) -> bool:
-    return any(start <= span[0] and span[1] <= end for start, end in ranges)
+    """Whether one of the ranges, which are in order and apart, holds the span."""
+    index = bisect_right(ranges, span[0], key=lambda each: each[0]) - 1
+    return index >= 0 and span[1] <= ranges[index][1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from functools import partial
+from importlib import import_module
 from typing import assert_never
 
 from shared.errors import StoreError
@@ -14,7 +15,6 @@ from shared.models.upstreams.builtin import BuiltinUpstream
 from shared.models.upstreams.failures import auth_failed
 from shared.models.upstreams.openai import OpenAIUpstream
 from shared.models.upstreams.port import Upstream
-from shared.models.upstreams.vertex import connect_vertex
 from shared.policy import types as policy
 from shared.settings import Environment, Settings
 from shared.stores.connect import connect_secrets
@@ -24,6 +24,12 @@ from shared.web.log import log
 
 _RENEWAL_COOLDOWN = 5.0
 """Seconds between two readings of a key that its upstream refuses."""
+
+
+def import_adapters(file: policy.PolicyFile) -> None:
+    """Import what the policy's upstreams need beyond the rest, so that no request has to wait for it."""
+    if any(isinstance(config, policy.VertexUpstream) for config in file.upstreams.values()):
+        import_module("shared.models.upstreams.vertex")
 
 
 def connect_router(file: policy.PolicyFile, settings: Settings) -> Router:
@@ -63,6 +69,8 @@ def _upstream(config: policy.Upstream, calls: policy.Calls, settings: Settings) 
             key = None if secret is None else StoredKey(secret, connect_secrets(settings.secrets), settings.environment)
             return OpenAIUpstream(base_url, key=key, connect_timeout=timeout)
         case policy.VertexUpstream():
+            from shared.models.upstreams.vertex import connect_vertex
+
             return connect_vertex(config, connect_timeout=timeout)
     assert_never(config)
 

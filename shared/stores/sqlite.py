@@ -16,6 +16,8 @@ from shared.stores.files import FILE_MODE, make_private_folder
 T = TypeVar("T")
 
 _OPENING_PAUSE_SECONDS = 0.01
+_inherited: list[_Lanes] = []
+"""Connections of a parent process, kept from being closed."""
 
 
 class Database:
@@ -47,7 +49,6 @@ class Database:
         self._schema = schema
         self._timeout = timeout_seconds
         self._lanes = _Lanes()
-        self._inherited: list[_Lanes] = []
 
     def transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` as one transaction that alone may write: all of it takes effect, or nothing.
@@ -67,11 +68,10 @@ class Database:
 
     def close(self) -> None:
         """Close this process's connections; the next use opens them again."""
-        for lane in (self._lanes.writer, self._lanes.reader):
+        lanes = self._own_lanes()
+        for lane in (lanes.writer, lanes.reader):
             with lane.turn:
-                if lane.connection is not None:
-                    lane.connection.close()
-                    lane.connection = None
+                lane.close()
 
     def _own_lanes(self) -> _Lanes:
         """This process's connections.
@@ -80,7 +80,7 @@ class Database:
         the parent's (https://www.sqlite.org/howtocorrupt.html, section 2.6).
         """
         if self._lanes.process != os.getpid():
-            self._inherited.append(self._lanes)
+            _inherited.append(self._lanes)
             self._lanes = _Lanes()
         return self._lanes
 
@@ -143,6 +143,14 @@ class _Lane:
     def __init__(self) -> None:
         self.turn = threading.Lock()
         self.connection: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+    def __del__(self) -> None:
+        self.close()  # from Python 3.13 on, a connection that is merely dropped warns
 
 
 class _Lanes:

@@ -1,8 +1,11 @@
 """Notices that the client of a running request has hung up, so that work for it can end.
 
-Cloud Run closes the connection to the container when its client goes away; nothing in WSGI tells a
-handler that is waiting for something else. One thread per process, started with the first watch (so
-after gunicorn's fork), waits on all watched sockets together; a watch costs two ``epoll_ctl`` calls.
+Nothing in WSGI tells a handler that is waiting for something else. One thread per process, started with
+the first watch (so after gunicorn's fork), waits on all watched sockets together; a watch costs two
+``epoll_ctl`` calls.
+
+Before a container on Cloud Run stands Google's front end, and a hang-up shows here only if it closes its
+connection to the container too; that has not been tried. Where it does not, the deadline ends the work.
 
 A client that half-closes its connection after sending counts as gone. Where there is no epoll or no
 socket (macOS, another server) nothing is watched, and a hang-up shows with the next write.

@@ -14,11 +14,7 @@ proxies from the environment are not used, certificates are verified, answers ar
 
 from __future__ import annotations
 
-import io
-import select
-import socket
 import ssl
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -30,8 +26,21 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from shared.errors import WardgateError
+from shared.web.cancellation import CallCancelled, Cancellation
+from shared.web.http_wire import PIECE, Wire, open_wire
 
-_PIECE = 64 * 1024
+__all__ = [
+    "AnswerTooLarge",
+    "CallCancelled",
+    "Cancellation",
+    "ConnectFailed",
+    "ConnectionBroken",
+    "DeadlineExceeded",
+    "HttpClient",
+    "HttpError",
+    "Response",
+]
+
 _RELEASE_GRACE = 0.005
 """How long ``Response.release`` waits for the end of the body, in seconds."""
 
@@ -56,63 +65,12 @@ class AnswerTooLarge(HttpError):
     """The answer is larger than the caller takes."""
 
 
-class CallCancelled(WardgateError):
-    """Another thread ended the call. Not an ``HttpError``: nothing failed, nobody wants the answer."""
-
-
-class Cancellation:
-    """Lets another thread end a request's outgoing calls, also while one of them is blocked in a read.
-
-    One per request; its calls follow each other, two never run at once.
-    """
-
-    __slots__ = ("_event", "_lock", "_socket")
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether ``cancel`` was called."""
-        return self._event.is_set()
-
-    def cancel(self) -> None:
-        """End the running call and refuse those that follow. Any thread may call it, at any time."""
-        self._event.set()
-        with self._lock:
-            if self._socket is not None:
-                _shut(self._socket)
-
-    def check(self) -> None:
-        """Raise ``CallCancelled`` once ``cancel`` was called."""
-        if self._event.is_set():
-            raise CallCancelled("The request was cancelled.")
-
-    def wait(self, seconds: float) -> None:
-        """Sleep, but not through a cancellation: that raises ``CallCancelled`` at once."""
-        if self._event.wait(seconds):
-            self.check()
-
-    def attach(self, connection: socket.socket) -> None:
-        """From now on ``cancel`` shuts this socket."""
-        with self._lock:
-            self._socket = connection
-        self.check()
-
-    def detach(self) -> None:
-        """``cancel`` must not touch the socket any more: it may serve another request next."""
-        with self._lock:
-            self._socket = None
-
-
 class Response:
     """The answer to one call. Close it, best by ``with``; read to its end, its connection is used again."""
 
-    def __init__(self, client: HttpClient, wire: _Wire, parsed: HTTPResponse, cancel: Cancellation) -> None:
+    def __init__(self, client: HttpClient, wire: Wire, parsed: HTTPResponse, cancel: Cancellation) -> None:
         self._client = client
-        self._wire: _Wire | None = wire
+        self._wire: Wire | None = wire
         self._parsed = parsed
         self._cancel = cancel
         self.status = parsed.status
@@ -143,7 +101,7 @@ class Response:
             raise AnswerTooLarge(f"The answer is larger than {limit} bytes.")
         while self._wire is not None:
             try:
-                piece = self._parsed.read1(_PIECE)
+                piece = self._parsed.read1(PIECE)
             except (OSError, HTTPException, ValueError) as error:
                 self._fail(error)
             if not piece:
@@ -161,7 +119,7 @@ class Response:
             return
         self._wire.deadline = time.monotonic() + _RELEASE_GRACE
         try:
-            more = self._parsed.read1(_PIECE) or self._parsed.length
+            more = self._parsed.read1(PIECE) or self._parsed.length
         except (OSError, HTTPException, ValueError):
             more = True
         if more:
@@ -237,7 +195,7 @@ class HttpClient:
         self._connect_timeout = connect_timeout
         self._idle_seconds = idle_seconds
         self._max_idle = max_idle
-        self._idle: deque[_Wire] = deque()
+        self._idle: deque[Wire] = deque()
 
     def send(
         self,
@@ -277,7 +235,7 @@ class HttpClient:
                     raise
         return self._exchange(self._connect(deadline, cancel), method, request, deadline, cancel)
 
-    def put_back(self, wire: _Wire) -> None:
+    def put_back(self, wire: Wire) -> None:
         """Keep a connection whose answer was read to its end."""
         wire.idle_since = time.monotonic()
         self._idle.append(wire)
@@ -300,7 +258,7 @@ class HttpClient:
             raise ValueError("a header holds a line break")
         return head.encode("latin-1") + body
 
-    def _take_idle(self) -> _Wire | None:
+    def _take_idle(self) -> Wire | None:
         while self._idle:
             try:
                 wire = self._idle.pop()
@@ -311,47 +269,17 @@ class HttpClient:
             wire.close()
         return None
 
-    def _connect(self, deadline: float, cancel: Cancellation) -> _Wire:
+    def _connect(self, deadline: float, cancel: Cancellation) -> Wire:
         by = min(deadline, time.monotonic() + self._connect_timeout)
         try:
-            return _Wire(self._open(by, cancel))
+            return open_wire(self._host, self._port, tls=self._tls, by=by, cancel=cancel)
         except (OSError, ValueError) as error:
             cancel.check()
             if time.monotonic() >= deadline:
                 raise DeadlineExceeded("The time was over before a connection was made.") from error
             raise ConnectFailed(f"No connection was made ({type(error).__name__}).") from error
 
-    def _open(self, by: float, cancel: Cancellation) -> socket.socket:
-        """Connect to the first address that answers, within the time for all of them."""
-        failure: OSError = OSError("the name has no address")
-        for family, kind, protocol, _, address in socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM):
-            connection = socket.socket(family, kind, protocol)
-            try:
-                cancel.attach(connection)
-                connection.settimeout(_left(by))
-                connection.connect(address)
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if self._tls is None:
-                    return connection
-                connection.settimeout(_left(by))
-                connection = self._tls.wrap_socket(
-                    connection, server_hostname=self._host, do_handshake_on_connect=False
-                )
-                cancel.attach(connection)
-                connection.do_handshake()
-            except OSError as error:
-                cancel.detach()
-                connection.close()
-                failure = error
-            except BaseException:
-                cancel.detach()
-                connection.close()
-                raise
-            else:
-                return connection
-        raise failure
-
-    def _exchange(self, wire: _Wire, method: str, request: bytes, deadline: float, cancel: Cancellation) -> Response:
+    def _exchange(self, wire: Wire, method: str, request: bytes, deadline: float, cancel: Cancellation) -> Response:
         try:
             cancel.attach(wire.socket)
             wire.deadline, wire.answered = deadline, False
@@ -374,86 +302,11 @@ class HttpClient:
         return response
 
 
-class _Wire(io.RawIOBase):
-    """A connection whose every read and write ends by the deadline of the call that it serves.
-
-    The time left is set anew for each read, so that a trickle of bytes cannot stretch it.
-    """
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.socket = connection
-        self.deadline = 0.0
-        self.idle_since = 0.0
-        self.answered = False
-        """Whether a byte of the running call's answer has come."""
-        self._dry = False
-        self._file = _KeptOpen(self, _PIECE)
-
-    def send(self, data: bytes) -> None:
-        """Send all of ``data``."""
-        rest = memoryview(data)
-        while rest:
-            self.socket.settimeout(_left(self.deadline))
-            rest = rest[self.socket.send(rest) :]
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        """What ``HTTPResponse`` reads from."""
-        return self._file
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer is newer than 3.11
-        if self._dry:
-            return 0
-        self.socket.settimeout(_left(self.deadline))
-        count = self.socket.recv_into(buffer)
-        self.answered = self.answered or count > 0
-        return count
-
-    def has_leftover(self) -> bool:
-        """Whether more came than the answer, which would be taken for the start of the next one."""
-        self._dry = True
-        try:
-            return bool(self._file.peek(1))
-        finally:
-            self._dry = False
-
-    def is_quiet(self) -> bool:
-        """Whether the idle connection is still open and nothing has come over it unasked."""
-        poll = select.poll()
-        poll.register(self.socket, select.POLLIN)
-        return not poll.poll(0)
-
-    def close(self) -> None:
-        self.socket.close()
-
-
-class _KeptOpen(io.BufferedReader):
-    """The file of a connection. ``HTTPResponse`` closes it after each answer; the connection goes on."""
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
-
-
 def _translated(error: Exception, deadline: float) -> HttpError:
     """The error as one of ours. Raised without its cause: the parser's errors quote what came."""
     if isinstance(error, TimeoutError) or time.monotonic() >= deadline:
         return DeadlineExceeded("The answer did not come in time.")
     return ConnectionBroken(f"The connection broke ({type(error).__name__}).")
-
-
-def _shut(connection: socket.socket) -> None:
-    """Wake whoever is blocked on the socket. Plain ``socket.shutdown``: the TLS one would drop state in use."""
-    with suppress(OSError):
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 @cache

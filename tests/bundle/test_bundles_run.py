@@ -128,10 +128,24 @@ def test_without_settings_it_says_which_are_missing(deployed):
     assert "Traceback" not in output
 
 
+PRODUCTION_ONLY = {
+    "guard": "import shared.stores.secret_manager, shared.identity.google_identity",
+    "model": "import shared.stores.secret_manager, google.auth.transport.urllib3",
+    "audit_archive": "import shared.stores.folder_objects",
+    "rotate_secrets": "import shared.stores.secret_manager",
+}
+"""What is imported only where the settings name Google's services."""
+
+
+def test_the_lock_serves_production_too(deployed):
+    ran = deployed.python(f"import sys; sys.path.append('.'); {PRODUCTION_ONLY[deployed.name]}")
+    assert ran.returncode == 0, ran.stderr
+
+
 EXPECTED = {
     "guard": [("GET", "/healthz", 200, b"ok"), ("GET", "/v1/models", 401, b"missing_credentials")],
     "model": [("GET", "/healthz", 200, b"ok"), ("POST", "/v1/chat/completions", 401, b"error")],
-    "audit_archive": [("POST", "/", 400, b"malformed_event")],
+    "audit_archive": [("POST", "/", 415, b"malformed_event")],
     "rotate_secrets": [("GET", "/healthz", 200, b"ok"), ("GET", "/", 200, b"api-key-pepper")],
 }
 

@@ -487,6 +487,42 @@ def test_broken_framing_costs_nothing(target: Target, headers: list[Header], bod
     assert target.settle() == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        pytest.param([("Transfer-Encoding", "chunked")], b"zz\r\n", id="bad chunk size"),
+        pytest.param([("Transfer-Encoding", "chunked")], b"-5\r\n", id="negative chunk"),
+        pytest.param([("Transfer-Encoding", "chunked")], b"5\r\nabcdeXX\r\n", id="chunk without its end"),
+        pytest.param([("Transfer-Encoding", "chunked")], b"0;x=\n\r\n", id="line break in an extension"),
+        pytest.param([("Content-Length", "0"), ("Transfer-Encoding", "chunked")], b"0\r\n", id="two framings"),
+        pytest.param([("Content-Length", "0"), ("Content-Length", "40")], b"", id="two lengths"),
+        pytest.param([("Content-Length", "+0")], b"", id="signed length"),
+        pytest.param([("Content-Length", "0x0")], b"", id="hexadecimal length"),
+        pytest.param([("Transfer-Encoding", "\x0bchunked")], b"0\r\n\r\n", id="coding with a control character"),
+    ],
+)
+@pytest.mark.parametrize("path", [CHAT, "/healthz", "/nowhere"])
+def test_no_request_hides_in_a_broken_one(target: Target, path: str, headers: list[Header], body: bytes) -> None:
+    hidden = request_bytes("POST", "/v1/scan", [("Host", "guard"), ("Content-Length", "0"), ("X-Request-Id", "hidden")])
+    usual: list[Header] = [("Host", "guard"), ("Content-Type", "application/json")]
+    with connect(target.stack.port) as connection:
+        connection.sendall(request_bytes("POST", path, [*usual, *headers], body + hidden))
+        connection.shutdown(socket.SHUT_WR)
+        received = read_all(connection)
+    assert b"hidden" not in received
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Everything until the server closes, or resets, the connection."""
+    received = b""
+    try:
+        while piece := connection.recv(65_536):
+            received += piece
+    except ConnectionResetError:
+        pass
+    return received
+
+
 @fuzz
 @given(data=st.binary(min_size=1, max_size=120))
 @example(data=b"GET\r\n\r\n")

@@ -54,13 +54,12 @@ def chat(stack, key=None):
     return HTTP.request("POST", f"{stack.url}/v1/chat/completions", json=body, headers=headers)
 
 
-def process_named(stack, name):
-    """The id of the process that leads one function's group."""
-    for pid in stack.processes():
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-        if str(ROOT / "functions" / name / "main.py") in arguments and os.getpgid(pid) == pid:
-            return pid
-    raise AssertionError(f"{name} does not run: {stack.output}")
+def group_of(stack, name):
+    """The processes of one function: gunicorn's master, which leads the group, and its worker."""
+    source = str(ROOT / "functions" / name / "main.py")
+    pids = [pid for pid in stack.processes() if source in Path(f"/proc/{pid}/cmdline").read_text().split("\0")]
+    (master,) = (pid for pid in pids if os.getpgid(pid) == pid)
+    return master, [pid for pid in pids if pid != master]
 
 
 # --- what it prints -------------------------------------------------------------------------------
@@ -108,7 +107,7 @@ def test_it_listens_on_loopback_only(default_stack):
 
 
 def test_every_function_is_a_process_of_its_own_and_sinks_give_way(default_stack):
-    niceness = {name: os.getpriority(os.PRIO_PROCESS, process_named(default_stack, name)) for name in FUNCTIONS}
+    niceness = {name: os.getpriority(os.PRIO_PROCESS, group_of(default_stack, name)[0]) for name in FUNCTIONS}
     assert niceness["guard"] == niceness["model"] < niceness["audit_archive"] == niceness["rotate_secrets"]
 
 
@@ -144,7 +143,7 @@ def test_a_signal_to_the_whole_group_twice(started):
     assert_nothing_left(stack, within=0)
 
 
-@pytest.mark.parametrize("delay", [0.3, 0.6, 1.0, 1.5])
+@pytest.mark.parametrize("delay", [0.3, 0.8, 1.5])
 def test_a_signal_during_the_start(started, delay):
     stack = started(ready=False)
     time.sleep(delay)
@@ -163,7 +162,8 @@ def test_a_killed_supervisor_takes_everything_with_it(started, delay):
 @pytest.mark.parametrize("name", ["guard", "audit_archive"])
 def test_a_crash_is_shown_and_ends_the_stack(started, name):
     stack = started()
-    os.kill(process_named(stack, name), signal.SIGKILL)
+    master, _ = group_of(stack, name)
+    os.kill(master, signal.SIGKILL)
     assert stack.supervisor.wait(20) == 1
     assert f"{name} ended with signal SIGKILL" in stack.output
     assert_nothing_left(stack, within=0)
@@ -209,10 +209,17 @@ def test_a_second_start_finds_the_state_of_the_first(started):
     assert chat(stack).status == 200
     assert request_id in stack.wardgate("audit", "show", "--json").stdout
 
+    assert stack.wardgate("keys", "revoke", key.split("_")[1]).returncode == 0
+    stack.restart()
+    assert stack.key != key
+    assert (chat(stack).status, chat(stack, key).status) == (200, 401)
+
 
 def test_events_that_a_kill_left_undelivered_are_delivered_at_the_next_start(started):
     stack = started()
-    os.kill(process_named(stack, "audit_archive"), signal.SIGSTOP)
+    _, workers = group_of(stack, "audit_archive")
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
     request_id = chat(stack).headers["x-request-id"]
     stack.supervisor.kill()
     assert_nothing_left(stack)
@@ -221,16 +228,6 @@ def test_events_that_a_kill_left_undelivered_are_delivered_at_the_next_start(sta
     while request_id not in stack.wardgate("audit", "show", "--json").stdout:
         assert time.monotonic() < deadline, stack.log("audit_archive")
         time.sleep(0.2)
-
-
-def test_a_key_that_is_no_longer_valid_is_replaced(started):
-    stack = started()
-    old = stack.key
-    revoked = stack.wardgate("keys", "revoke", old.split("_")[1])
-    assert revoked.returncode == 0, revoked.stderr
-    stack.restart()
-    assert stack.key != old
-    assert (chat(stack).status, chat(stack, old).status) == (200, 401)
 
 
 # --- does not start -------------------------------------------------------------------------------
@@ -262,12 +259,11 @@ def test_a_bad_policy_is_named_with_its_path(tmp_path):
     assert refused(stack).startswith(f"wardgate: {policy}: limits[")
 
 
-def test_a_second_stack_on_the_same_home_is_refused(started):
-    first = started()
-    second = LocalStack(first.home)
+def test_a_second_stack_on_the_same_home_is_refused(stack):
+    second = LocalStack(stack.home)
     second.start()
     assert "another stack runs on" in refused(second)
-    assert chat(first).status == 200
+    assert chat(stack).status == 200
 
 
 def test_a_home_that_others_can_enter_is_refused(tmp_path):

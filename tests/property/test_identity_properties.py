@@ -129,7 +129,7 @@ def test_pyjwt_and_we_believe_the_same_sound_token(key: SigningKey) -> None:
         st.tuples(st.integers(0, 700), st.integers(0, 3), st.text("AZaz09-_.= ", max_size=3)), min_size=1, max_size=2
     ),
 )
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_a_changed_token_is_believed_by_neither(key: SigningKey, edits: list[tuple[int, int, str]]) -> None:
     token = key.sign(SOUND)
     changed = edited(token, edits)
@@ -159,7 +159,7 @@ HEADERS = st.fixed_dictionaries(
 
 
 @given(key=st.sampled_from(KEYS), claims=CLAIMS, headers=HEADERS)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_whatever_an_issuer_signs_we_believe_no_more_than_pyjwt(
     key: SigningKey, claims: dict[str, Any], headers: dict[str, Any]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from shared.errors import BadRequest, Conflict
 from shared.guards.port import Finding
 from shared.identity.caller import Caller
 from shared.policy.types import Audit
-from tests.support.audit_events import NOW, FINDING, MemoryBus, MemoryObjects, Peppers, interaction, store_all
+from tests.support.audit_events import FINDING, NOW, MemoryBus, MemoryObjects, Peppers, interaction, store_all
 from tests.support.virtual_time import ManualClock
 
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
@@ -191,8 +192,6 @@ def test_the_archive_refuses_a_time_that_is_no_date() -> None:
     record = json.loads(event.data)
     del record["fingerprint"]
     record["time"] = "2026-19-39T11:06:40.123456Z"
-    import hashlib
-
     record["fingerprint"] = hashlib.sha256(canonical(record)).hexdigest()
     with pytest.raises(BadRequest):
         Archive(MemoryObjects()).store(event.attributes(), canonical(record))

@@ -414,21 +414,26 @@ def certificate(tmp_path_factory):
     return folder / "key.pem", folder / "certificate.pem"
 
 
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
+
+
 @contextlib.contextmanager
-def tls_server(key, certificate):
-    """Answers one request over TLS, or fails in the handshake; yields the port."""
+def tls_server(key, certificate, *answers):
+    """Gives one answer over TLS to each connection, a record for each part, or fails in its handshake."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
 
     def serve():
-        connection, _ = listener.accept()
-        try:
-            with context.wrap_socket(connection, server_side=True) as secured:
-                secured.recv(65536)
-                secured.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
-                secured.recv(1)
-        except OSError:
-            connection.close()
+        for parts in answers or [[HEAD + b"ok"]]:
+            connection, _ = listener.accept()
+            try:
+                with context.wrap_socket(connection, server_side=True) as secured:
+                    secured.recv(65536)
+                    for part in parts:
+                        secured.sendall(part)
+                    secured.recv(1)
+            except OSError:
+                connection.close()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve)
@@ -443,6 +448,19 @@ def test_tls_with_a_trusted_certificate(certificate):
     with tls_server(key, path) as port:
         client = HttpClient(f"https://localhost:{port}", connect_timeout=5, tls=trusting)
         assert call(client) == (200, b"ok")
+        client.close()
+
+
+@pytest.mark.parametrize(
+    "parts", [[HEAD + b"1." + HEAD + b"no"], [HEAD, b"1." + HEAD + b"no"]], ids=["one record", "two records"]
+)
+def test_a_leftover_within_tls_is_never_taken_for_the_next_answer(certificate, parts):
+    key, path = certificate
+    trusting = ssl.create_default_context(cafile=path)
+    with tls_server(key, path, parts, [HEAD + b"2."]) as port:
+        client = HttpClient(f"https://localhost:{port}", connect_timeout=5, tls=trusting)
+        assert call(client) == (200, b"1.")
+        assert call(client) == (200, b"2.")
         client.close()
 
 

@@ -16,6 +16,8 @@ from shared.identity.jwks import Jwks
 from tests.support.issuer import DISCOVERY, KEYS, OidcIssuer, signing_key
 from tests.support.virtual_time import ManualClock
 
+KEY_SET = json.dumps({"keys": [signing_key("first").jwk()]}).encode()
+
 
 @pytest.fixture
 def clock() -> ManualClock:
@@ -160,10 +162,11 @@ def test_a_discovery_document_that_is_not_accepted(
         (200, b'{"keys": {}}'),
         (200, b'{"keys": [{"kty": "oct", "kid": "a", "k": "AAAA"}]}'),
         (200, json.dumps({"keys": [signing_key("first").jwk()] * 101}).encode()),
+        (302, KEY_SET),
         (200, b" " * (256 * 1024 + 1)),
-        (404, b'{"keys": []}'),
-        (302, b""),
-        (500, b""),
+        (201, KEY_SET),
+        (404, KEY_SET),
+        (500, KEY_SET),
     ],
 )
 def test_a_key_set_that_is_not_accepted(jwks: Jwks, issuer: OidcIssuer, status: int, body: bytes) -> None:

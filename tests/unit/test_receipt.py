@@ -4,6 +4,7 @@ import hashlib
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -211,3 +212,11 @@ def test_metadata_is_not_part_of_the_digest() -> None:
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), max_size=5))
 def test_a_stream_has_the_digest_of_its_answer(pieces: list[str]) -> None:
     assert answer_digest(assemble(stream_of(pieces))) == answer_digest(answer("".join(pieces)))
+
+
+def test_the_documented_way_to_compute_the_digest_is_right() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "guards" / "receipt.md").read_text()
+    names: dict[str, Any] = {}
+    exec(page.split("```python\n")[1].split("```")[0], names)  # noqa: S102  # our own page's example
+    for completion in (ANSWER, answer(None), answer("é\u2028", refusal="r")):
+        assert names["answer_sha256"](json.loads(msgspec.json.encode(completion))) == answer_digest(completion)

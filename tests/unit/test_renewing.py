@@ -94,6 +94,15 @@ def test_nobody_waits_for_a_fetch_who_holds_what_suits(source: Source, monkeypat
     assert source.value.get() == 2
 
 
+def test_whoever_holds_nothing_good_waits_for_a_fetch(source: Source) -> None:
+    source.value.get()
+    source.clock.advance(20)
+    other = source.hold_back()
+    threading.Timer(0.05, source.may_answer.set).start()
+    assert source.value.get() == 2
+    source.release(other)
+
+
 def test_patience_ends(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renewing, "_PATIENCE_SECONDS", 0.05)
     other = source.hold_back()

@@ -73,6 +73,14 @@ def test_events_wait_for_the_first_deliverer(bus: SpoolBus, deliverer: Deliverer
     assert deliverer.deliver_once() == 0
 
 
+def test_the_oldest_go_first(bus: SpoolBus, deliverer: Deliverer, archive: Sink) -> None:
+    for number in range(12):
+        bus.publish(event(number))
+    for start in (0, 4, 8):
+        assert deliverer.deliver_once() == 4
+        assert sorted(archive.ids()[start:]) == sorted(f"e/{number}" for number in range(start, start + 4))
+
+
 def test_connections_are_kept(bus: SpoolBus, deliverer: Deliverer, archive: Sink) -> None:
     for number in range(40):
         bus.publish(event(number))

@@ -35,7 +35,9 @@ def test_file_and_folder_are_private(tmp_path: Path) -> None:
     old = os.umask(0)
     try:
         path = tmp_path / "home" / "state" / "documents.db"
-        SqliteDocuments(path).commit([Write("a/a")])
+        store = SqliteDocuments(path)
+        store.commit([Write("a/a")])
+        store.get("a/a")
     finally:
         os.umask(old)
     assert mode(tmp_path / "home") == mode(path.parent) == 0o700
@@ -153,13 +155,21 @@ from shared.stores.sqlite_documents import SqliteDocuments
 def count(amount):
     return store.commit([Write("a/a", increments={"n": amount})]).results[0].increments["n"]
 
+def opened():
+    if sys.platform != "linux":
+        return 0
+    links = (os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd"))
+    return sum(link == sys.argv[1] for link in links)
+
 store = SqliteDocuments(Path(sys.argv[1]), timeout_seconds=20)
 count(1)
+parents = opened()
 children = []
 for _ in range(4):
     if (child := os.fork()) == 0:
         for _ in range(50):
             count(1)
+        assert opened() > parents or not parents, "it uses its parent's connection"
         store.close()
         sys.exit()
     children.append(child)

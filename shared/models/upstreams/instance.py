@@ -56,11 +56,7 @@ class _Maker:
         self._spend(1)
         if depth > _MAX_DEPTH:
             raise NoInstance("it is nested too deeply")
-        if schema is True:
-            return None
-        if not isinstance(schema, Mapping):
-            raise NoInstance("a part of it is no schema")
-        schema = self._resolved(schema)
+        schema = self._resolved(_schema(schema))
         if "const" in schema:
             return schema["const"]
         if "enum" in schema:
@@ -138,7 +134,7 @@ class _Maker:
         outer = {name: value for name, value in schema.items() if name != word}
         for branch in branches:
             try:
-                return self.make(_merged(outer, self._resolved(branch)) if outer else branch, depth + 1)
+                return self.make(_merged(outer, self._resolved(_schema(branch))), depth + 1)
             except NoInstance:
                 continue
         raise NoInstance(f"no branch of '{word}' is possible")
@@ -153,7 +149,7 @@ class _Maker:
             elif "allOf" in schema:
                 parts = schema["allOf"]
                 schema = {name: value for name, value in schema.items() if name != "allOf"}
-                for part in parts:
+                for part in map(_schema, parts):
                     self._spend(len(part) + len(schema))
                     schema = _merged(schema, part)
             else:
@@ -177,10 +173,17 @@ class _Maker:
             raise NoInstance("its smallest instance is too large")
 
 
-def _merged(one: Mapping[str, Any], other: Any) -> Mapping[str, Any]:
-    """Both schemas as one. Properties and required names add up; any other word must be in one only, or be equal."""
-    if not isinstance(other, Mapping):
+def _schema(value: Any) -> Mapping[str, Any]:
+    """The schema; ``true`` allows anything, as an empty one does."""
+    if value is True:
+        return {}
+    if not isinstance(value, Mapping):
         raise NoInstance("a part of it is no schema")
+    return value
+
+
+def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Both schemas as one. Properties and required names add up; any other word must be in one only, or be equal."""
     merged = dict(one)
     for word, value in other.items():
         if word not in merged or merged[word] == value:

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import TYPE_CHECKING
 
+import google.auth
 import msgspec
+from google.auth.credentials import Credentials
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.urllib3 import Request
+from urllib3 import PoolManager
 
 from shared.models.upstreams.failures import auth_failed
 from shared.models.upstreams.openai import OpenAIUpstream
 from shared.policy.types import VertexUpstream as VertexConfig
 from shared.stores.secrets import Secret
-
-if TYPE_CHECKING:
-    from google.auth.credentials import Credentials
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _TOKEN_TIMEOUT = 5.0
@@ -68,12 +69,6 @@ class AccessToken:
         Raises:
             UpstreamFailure: There are no credentials, or they cannot be renewed.
         """
-        # google.auth is imported with the first token: without Vertex in the policy it never is.
-        import google.auth
-        import google.auth.exceptions
-        from google.auth.transport.urllib3 import Request
-        from urllib3 import PoolManager
-
         with self._lock:
             try:
                 if self._credentials is None:
@@ -81,6 +76,6 @@ class AccessToken:
                 if fresh or not self._credentials.valid:
                     request = partial(Request(PoolManager()), timeout=_TOKEN_TIMEOUT)  # type: ignore[no-untyped-call]
                     self._credentials.refresh(request)  # type: ignore[no-untyped-call]  # google-auth is half typed
-            except google.auth.exceptions.GoogleAuthError as error:
+            except GoogleAuthError as error:
                 raise auth_failed() from error
             return Secret(str(self._credentials.token).encode())
