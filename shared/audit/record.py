@@ -37,6 +37,8 @@ MAX_SEQ = 2**53 - 1
 
 _SECOND = 1_000_000_000
 
+_encode = msgspec.json.Encoder(order="sorted").encode
+
 Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
@@ -96,7 +98,7 @@ def seal(
     }
     fingerprint = hashlib.sha256(canonical(record)).hexdigest()
     record["fingerprint"] = fingerprint
-    event = Event(record["id"], source, type_, record["time"], canonical(record))
+    event = Event(record["id"], source, type_, record["time"], _encode(record))
     return Sealed(event, seq, fingerprint)
 
 
@@ -147,7 +149,7 @@ def canonical(value: Any) -> bytes:
         ValueError: An integer or a name is outside of it, or a string is not Unicode.
     """
     _check(value)
-    return msgspec.json.encode(value, order="sorted")
+    return _encode(value)
 
 
 def _check(value: Any) -> None:

@@ -10,7 +10,7 @@ from shared.errors import ApiError, ContentFiltered, ServiceUnavailable, StoreEr
 from shared.gateway.services import Services
 from shared.guards.answer import answer_digest
 from shared.guards.inspection import Inspection
-from shared.guards.port import Finding, GuardRun, verdict_of
+from shared.guards.port import VERDICTS, Finding, GuardRun, Verdict
 from shared.guards.receipt import Receipt
 from shared.identity.caller import Caller
 from shared.models.wire import ChatCompletion, TokenUsage
@@ -41,6 +41,7 @@ class Exchange:
     limit_exceeded: str | None = None
     prompt: str | None = field(default=None, repr=False)
     answer: str | None = field(default=None, repr=False)
+    verdict: Verdict = "allow"
     findings: list[Finding] = field(default_factory=list)
     guards: list[GuardRun] = field(default_factory=list)
     unscanned_parts: int = 0
@@ -69,6 +70,7 @@ class Exchange:
         self._inspected(inspection)
 
     def _inspected(self, inspection: Inspection) -> None:
+        self.verdict = max(self.verdict, inspection.verdict, key=VERDICTS.index)
         self.findings += inspection.findings
         self.guards += inspection.runs
         for guard, fault in inspection.faults.items():
@@ -87,6 +89,8 @@ class Exchange:
         if self.decision is not None:
             return
         self.decision = decision
+        if self.answer is None and self.prompt is not None and self.model is not None:
+            self.guards += self.services.pipeline.not_run("output")
         if self.reservation is not None:
             self.services.admission.settle(self.reservation, self._actual())
         try:
@@ -114,7 +118,7 @@ class Exchange:
                 key_id=self.caller.key_id,
                 policy_digest=self.services.policy.digest,
                 decision=self.decision,
-                verdict=verdict_of(self.findings),
+                verdict=self.verdict,
                 guards=tuple(self.guards),
                 answer_sha256=answer_digest(answer),
                 chain_uid=recorded.chain_uid if recorded else None,

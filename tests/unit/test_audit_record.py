@@ -255,8 +255,9 @@ def test_names_from_outside_carry_no_text_and_lists_stay_short() -> None:
     assert len(canonical(attributes)) < MAX_RECORD_BYTES / 4
 
 
-@given(st.text(min_size=12, max_size=40).filter(lambda text: len(set(text)) > 6))
-def test_no_form_of_a_text_is_in_the_record(marker: str) -> None:
+@given(st.text(max_size=40))
+def test_no_form_of_a_text_is_in_the_record(text: str) -> None:
+    marker = f"☃{text}☃"  # so that it is none of the words that every record has
     attributes = attributes_of(interaction(prompt=marker, answer=marker, user=marker), FixedPepper())
     data = sealed(attributes).event.data
     raw = marker.encode("utf-8", "surrogatepass")
