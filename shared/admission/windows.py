@@ -21,8 +21,8 @@ from dataclasses import dataclass
 SUB_BUCKETS = 12
 """K, where the window is long enough for it: a charge is held at most 1/12 too long."""
 
-EPOCH_WINDOWS = 8
-"""A document counts for this many windows, which bounds its fields: 96 buckets for each limit."""
+EPOCH_BUCKETS = 8 * SUB_BUCKETS
+"""A document counts for so many buckets, which bounds its fields; that is 8 windows, or more where K is less."""
 
 _SECOND = 1_000_000_000
 
@@ -57,11 +57,11 @@ class Window:
 
     def epoch(self, bucket: int) -> int:
         """The epoch that ``bucket`` is counted in; each bucket belongs to exactly one."""
-        return bucket // (EPOCH_WINDOWS * self.buckets)
+        return bucket // EPOCH_BUCKETS
 
     def epoch_start(self, epoch: int) -> int:
         """The first bucket of an epoch."""
-        return epoch * EPOCH_WINDOWS * self.buckets
+        return epoch * EPOCH_BUCKETS
 
     def epoch_expires(self, epoch: int) -> int:
         """When an epoch's counts are of no use to anybody."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 from msgspec.json import Decoder
@@ -93,7 +92,7 @@ _decode_discovery = Decoder(_Discovery).decode
 
 def _read(url: str) -> bytes:
     parts = urlsplit(url)
-    return Path(url2pathname(parts.path)).read_bytes() if parts.scheme == "file" else fetch(url)
+    return Path(unquote(parts.path)).read_bytes() if parts.scheme == "file" else fetch(url)
 
 
 def _may_be_fetched(url: str) -> bool:

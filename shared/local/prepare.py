@@ -49,13 +49,13 @@ def prepare(settings: Settings) -> str:
     Raises:
         ConfigurationError: Something in the home cannot be used.
     """
-    create_local_issuer(Path(settings.identity.partition("://")[2]))
     store = connect_secrets(settings.secrets)
     try:
+        create_local_issuer(Path(settings.identity.partition("://")[2]))
         ensure_secrets(store)
         reader = SecretReader(store, settings.environment)
         return _developer_key(ApiKeys(connect_documents(settings.documents), reader, SystemClock()), settings.home)
-    except (StoreError, ApiError) as error:
+    except (StoreError, ApiError, OSError) as error:
         raise ConfigurationError([Fault("WARDGATE_HOME", f"{settings.home} cannot be used: {error}")]) from error
 
 

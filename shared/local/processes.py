@@ -89,7 +89,8 @@ class Process:
 
     def kill(self) -> None:
         """End it and whatever is left of its group at once, and reap it."""
-        with suppress(ProcessLookupError):
+        # Nothing left of it: Linux knows no such group then, macOS permits no signal to one of zombies.
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._popen.wait()
         if self._popen.stdin:

@@ -45,7 +45,9 @@ class Signals:
     def __init__(self) -> None:
         self._arrived: queue.SimpleQueue[int] = queue.SimpleQueue()
         for number in (*STOP_SIGNALS, signal.SIGCHLD):
-            signal.signal(number, self._note)
+            # Under nohup a terminal that closes is not to matter.
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._note)
 
     def wake(self) -> None:
         """End the current or next ``wait``. May be called in any thread."""
@@ -75,8 +77,8 @@ def check_ports(services: Sequence[Service]) -> None:
         ConfigurationError: With a fault for each port that is taken.
     """
     first = services[0].port
-    if first + len(services) - 1 > 65_535:
-        raise ConfigurationError([Fault("PORT", f"{first} leaves no room for {len(services)} ports in a row.")])
+    if not 1 <= first <= 65_536 - len(services):
+        raise ConfigurationError([Fault("PORT", f"{first} is not the first of {len(services)} ports in a row.")])
     faults = [
         Fault(
             f"port {service.port}",

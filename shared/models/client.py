@@ -13,7 +13,7 @@ import msgspec
 
 from shared.errors import ApiError, BadRequest, ContentFiltered, NotFound, ServiceUnavailable
 from shared.identity.service import IdentityTokens
-from shared.models.upstreams.failures import timed_out
+from shared.models.upstreams.failures import UNREADABLE, timed_out
 from shared.models.wire import ChatChunk, ChatCompletion, ChatRequest
 from shared.web.hangup import watch
 from shared.web.http_client import Cancellation, ConnectFailed, DeadlineExceeded, HttpClient, HttpError, Response
@@ -132,7 +132,7 @@ class ModelClient:
                 raise _unreachable(error) from error
         try:
             completion = _completions.decode(body)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise _garbled() from None  # the cause quotes the answer
         return Answer(
             completion, response.headers.get(UPSTREAM_HEADER, ""), response.headers.get(UPSTREAM_MODEL_HEADER, "")
@@ -196,7 +196,7 @@ def _read_chunks(response: Response) -> Iterator[ChatChunk]:
 def _chunk(data: bytes) -> ChatChunk:
     try:
         return _chunks.decode(data)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         detail = _detail(data)
     if detail is None:
         raise _garbled()
@@ -228,7 +228,7 @@ def _raise_refusal(response: Response) -> NoReturn:
 def _detail(body: bytes) -> _ErrorDetail | None:
     try:
         return _errors.decode(body).error
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 

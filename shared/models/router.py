@@ -21,7 +21,7 @@ from shared.models.upstreams.failures import broken, timed_out, unavailable
 from shared.models.upstreams.port import CallContext, Upstream, UpstreamFailure
 from shared.models.wire import ChatChunk, ChatCompletion, ChatRequest
 from shared.web.http_client import Cancellation
-from shared.web.log import log, trace_id_of
+from shared.web.log import log
 
 T = TypeVar("T")
 
@@ -216,7 +216,7 @@ def _report(target: Target, failure: UpstreamFailure, context: CallContext, trie
     log(
         "WARNING",
         "upstream.failed",
-        trace_id=trace_id_of(context.traceparent),
+        trace_id=context.trace_id,
         request_id=context.request_id,
         upstream=target.name,
         code=failure.error.code,

@@ -15,6 +15,7 @@ from shared.errors import ApiError, BadRequest, MethodNotAllowed, NotFound
 from shared.identity.service_verifier import ServiceVerifier
 from shared.models.client import DEADLINE_HEADER, UPSTREAM_HEADER, UPSTREAM_MODEL_HEADER
 from shared.models.router import ChunkStream, Router
+from shared.models.upstreams.failures import UNREADABLE
 from shared.models.upstreams.port import CallContext
 from shared.models.wire import ChatRequest
 from shared.policy.types import PolicyFile
@@ -40,7 +41,7 @@ class _Call:
     """One request to the function, for its log line."""
 
     request_id: str
-    traceparent: str | None
+    trace_id: str | None
     started: float
     upstream: str | None = None
     upstream_model: str | None = None
@@ -49,7 +50,7 @@ class _Call:
         log(
             "INFO" if status < 500 else "ERROR",
             "request.answered",
-            trace_id=trace_id_of(self.traceparent),
+            trace_id=self.trace_id,
             request_id=self.request_id,
             status=status,
             code=code,
@@ -76,7 +77,7 @@ class ModelService:
             return json_response(b'{"status":"ok"}')
         call = _Call(
             request_id_of(request.headers.get("x-request-id"), "req_" + secrets.token_hex(12)),
-            request.headers.get("traceparent"),
+            trace_id_of(request.headers.get("traceparent")),
             time.monotonic(),
         )
         code: str | None = None
@@ -112,7 +113,7 @@ class ModelService:
         asked = _decode(read_json_body(request, self._max_body))
         cancel = Cancellation()
         end_by = call.started + self._seconds(request)
-        context = CallContext(call.request_id, end_by, end_by, cancel, call.traceparent)
+        context = CallContext(call.request_id, end_by, end_by, cancel, call.trace_id)
         with ExitStack() as closing:
             closing.enter_context(watch(request.environ, cancel.cancel))
             if asked.stream:
@@ -173,7 +174,7 @@ def _decode(body: bytes) -> ChatRequest:
     """The request. Guard has checked it in every detail, so what is wrong with it is not told in any."""
     try:
         return _requests.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise BadRequest("The body is not a chat request.") from None
 
 

@@ -251,6 +251,13 @@ def test_a_taken_port_is_named(tmp_path):
     assert not stack.processes()
 
 
+@pytest.mark.parametrize("port", [-1, 65_534])
+def test_a_port_without_room_is_refused(tmp_path, port):
+    stack = LocalStack(tmp_path / "home")
+    stack.start(port)
+    assert refused(stack) == f"wardgate: PORT: {port} is not the first of 4 ports in a row."
+
+
 def test_a_bad_policy_is_named_with_its_path(tmp_path):
     policy = tmp_path / "policy.yaml"
     policy.write_text("limits: [{name: few, amount: -1, window_seconds: 60}]")

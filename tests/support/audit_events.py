@@ -41,7 +41,7 @@ def interaction(**changes: Any) -> Interaction:
         "findings": (FINDING,),
         "guards": (GuardRun("injection", "input", "ran", 19),),
         "admission_seq": 7,
-        "admission_epoch": "60-3739583",
+        "admission_epoch": "60.12-311631",
         "admission_mode": "normal",
         "limits_charged": ("requests-per-minute",),
         "trace_id": "0" * 31 + "1",

@@ -20,7 +20,7 @@ from shared.identity.service import IdentityTokens, connect_identity
 
 GUARD = "guard@wardgate.local"
 ROOT = Path(__file__).parents[2]
-_START_SECONDS = 60
+_START_SECONDS = 90
 
 
 class ModelFunction:

@@ -57,10 +57,12 @@ class VirtualDocuments:
         if self.down:
             raise StoreUnavailable("The store is down.")
         time = self._last = max(self._clock.time_ns(), self._last + 1)
-        staged = copy.deepcopy(self.documents)
+        staged: dict[str, tuple[dict[str, Any], int] | None] = {}
         results = []
         for write in writes:
-            fields, updated_at = staged.pop(write.path, (None, None))
+            held = staged[write.path] if write.path in staged else copy.deepcopy(self.documents.get(write.path))
+            fields, updated_at = held or (None, None)
+            staged[write.path] = None
             if write.exists not in (None, fields is not None) or write.updated_at not in (None, updated_at):
                 raise PreconditionFailed(write.path)
             increments: dict[str, int] = {}
@@ -69,7 +71,11 @@ class VirtualDocuments:
                 increments = apply_write(write, fields)
                 staged[write.path] = (fields, time)
             results.append(WriteResult(increments, time))
-        self.documents = staged
+        for path, document in staged.items():
+            if document is None:
+                self.documents.pop(path, None)
+            else:
+                self.documents[path] = document
         self.commits.append(time)
         self.after()
         return CommitResult(tuple(results), time)

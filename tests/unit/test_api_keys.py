@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from shared.clock import utc
+from shared.clock import SystemClock, utc
 from shared.errors import BadRequest, NotFound, ServiceUnavailable, StoreUnavailable, Unauthenticated
-from shared.identity.api_keys import ApiKeys, NewKey
+from shared.identity.api_keys import PEPPER, ApiKeys, NewKey
 from shared.stores.documents import Write
+from shared.stores.file_secrets import FileSecrets
+from shared.stores.secret_reader import SecretReader
+from shared.stores.sqlite_documents import SqliteDocuments
 from tests.support.key_store import CountedDocuments, VersionedPepper
 from tests.support.virtual_time import ManualClock
 
@@ -288,3 +291,29 @@ def test_a_wrong_argument_is_named(store: Store, changes: dict[str, object], par
         store.new(**changes)
     assert caught.value.param == param
     assert not store.documents.calls
+
+
+def test_on_the_secret_store_of_the_local_stack(tmp_path: Path) -> None:
+    secret_store = FileSecrets(tmp_path / "secrets")
+    secret_store.create(PEPPER)
+    documents = SqliteDocuments(tmp_path / "documents.db")
+
+    def open_keys() -> ApiKeys:
+        return ApiKeys(documents, SecretReader(secret_store, "production"), SystemClock())
+
+    with pytest.raises(ServiceUnavailable):
+        open_keys().create("acme", "too early")
+    secret_store.add(PEPPER, secrets.token_bytes(32))
+    old = open_keys().create("acme", "old").key
+    seen_before = open_keys()
+    seen_before.authenticate(old)
+    secret_store.add(PEPPER, secrets.token_bytes(32))
+    new = open_keys().create("acme", "new").key
+    for keys in (seen_before, open_keys()):
+        keys.authenticate(old)
+        keys.authenticate(new)
+    secret_store.disable(PEPPER, 1)
+    with pytest.raises(Unauthenticated):
+        open_keys().authenticate(old)
+    open_keys().authenticate(new)
+    documents.close()

@@ -197,7 +197,7 @@ def test_an_interactions_attributes() -> None:
         "wardgate.guards.count": 1,
         "wardgate.unscanned_parts": 0,
         "wardgate.admission.seq": 7,
-        "wardgate.admission.epoch": "60-3739583",
+        "wardgate.admission.epoch": "60.12-311631",
         "wardgate.admission.mode": "normal",
         "wardgate.limits.charged": ["requests-per-minute"],
         "wardgate.trace.id": "0" * 31 + "1",

@@ -166,6 +166,13 @@ def test_every_admission_and_every_committed_denial_has_the_next_number(world: W
         assert taken == list(range(1, len(taken) + 1))
 
 
+def test_another_number_of_buckets_counts_and_numbers_apart(world: World) -> None:
+    slow = Limiter(world.store, [MINUTE], AdmissionPolicy(deadline_ms=10_000), world.clock)
+    first, second = reserve(slow), reserve(world.limiter(MINUTE))
+    assert (first.seq, second.seq) == (1, 1)
+    assert first.epoch != second.epoch
+
+
 def test_admissions_are_numbered_even_where_no_limit_is_per_key(world: World) -> None:
     assert [reserve(world.limiter()).seq for _ in range(3)] == [1, 2, 3]
     everyone = RateLimit(name="all", amount=5, window_seconds=60, per="global")

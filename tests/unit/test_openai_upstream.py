@@ -103,11 +103,3 @@ def test_openai_itself_gets_its_own_names(base_url, own):
     assert (b'"max_completion_tokens":5' in body) == own
     assert (b'"max_tokens":5' in body) != own
     assert (b'"developer"' in body) == own
-
-
-def test_the_trace_goes_on(server, request):
-    limits = context()
-    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    limits = type(limits)("r", limits.answer_by, limits.end_by, limits.cancel, trace)
-    upstream(server, request).complete(chat(), "m", limits)
-    assert server.requests[0].headers["traceparent"] == trace

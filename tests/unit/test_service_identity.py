@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from shared.clock import SystemClock
 from shared.errors import ApiError, ConfigurationError, ServiceUnavailable
-from shared.identity import service_verifier
+from shared.identity import google_identity, service_verifier
 from shared.identity.jwks import Jwks
 from shared.identity.local_issuer import LOCAL_ISSUER, create_local_issuer
 from shared.identity.service import IdentityTokens, connect_identity
@@ -228,6 +228,7 @@ def metadata(monkeypatch: pytest.MonkeyPatch) -> Iterator[MetadataServer]:
     with MetadataServer(signing_key("google"), GUARD) as server:
         monkeypatch.setenv("GCE_METADATA_HOST", server.host)
         monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+        monkeypatch.setattr(google_identity, "_PAUSES_SECONDS", (0.01, 0.01))
         yield server
 
 

@@ -31,6 +31,9 @@ _TOO_LONG_TEXT = re.compile(
 
 _MAX_RETRY_AFTER = 86_400.0
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What ``msgspec`` raises for bytes that are not the JSON that was expected."""
+
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ApiError | UpstreamFailure:
     """The error for an answer whose status is not 200."""
@@ -117,7 +120,7 @@ class _Facts(msgspec.Struct):
 def _facts(body: bytes) -> _Facts:
     try:
         tree = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):  # a proxy's page, or nothing
+    except UNREADABLE:  # a proxy's page, or nothing
         tree = None
     objects = list(_error_objects(tree))
     named = [value for item in objects for value in (item.get("code"), item.get("type"), item.get("status"))]

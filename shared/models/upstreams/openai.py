@@ -8,7 +8,7 @@ from typing import NoReturn
 import msgspec
 
 from shared.models.upstreams.answers import Answer, ChunkReader, NotUnderstood, completion_of
-from shared.models.upstreams.failures import auth_failed, broken, failure_of, refusal, refusal_in_stream
+from shared.models.upstreams.failures import UNREADABLE, auth_failed, broken, failure_of, refusal, refusal_in_stream
 from shared.models.upstreams.port import CallContext, Key
 from shared.models.wire import ChatChunk, ChatCompletion, ChatRequest, DeveloperMessage, SystemMessage
 from shared.web.http_client import HttpClient, HttpError, Response
@@ -98,8 +98,6 @@ class OpenAIUpstream:
         }
         if key is not None:
             headers["authorization"] = "Bearer " + key.decode("latin-1").strip()
-        if context.traceparent is not None:
-            headers["traceparent"] = context.traceparent
         return self._client.send(
             "POST",
             "/chat/completions",
@@ -163,7 +161,7 @@ def _decode(data: bytes) -> Answer:
     """One answer or event; an ``error`` in it is raised."""
     try:
         answer = _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         answer = _error_in_list(data)
     if answer.error is not None:
         raise refusal_in_stream(answer.error)
@@ -174,7 +172,7 @@ def _error_in_list(data: bytes) -> Answer:
     """Google wraps an error into a list of one."""
     try:
         return msgspec.json.decode(data, type=tuple[Answer])[0]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise broken() from None  # the cause quotes what came
 
 

@@ -24,8 +24,8 @@ class CallContext:
     """When a stream must have ended."""
 
     cancel: Cancellation = field(default_factory=Cancellation)
-    traceparent: str | None = None
-    """The caller's W3C trace context, passed on as it came."""
+    trace_id: str | None = None
+    """The W3C trace that the request belongs to, for the log."""
 
 
 class UpstreamFailure(WardgateError):
