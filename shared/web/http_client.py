@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 from shared.errors import WardgateError
 from shared.web.cancellation import CallCancelled, Cancellation
-from shared.web.http_wire import PIECE, Wire, open_wire
+from shared.web.http_wire import Wire, open_wire
 
 __all__ = [
     "AnswerTooLarge",
@@ -40,6 +40,9 @@ __all__ = [
     "HttpError",
     "Response",
 ]
+
+_PIECE = 64 * 1024
+"""Bytes of a body that are read at once, at most."""
 
 _RELEASE_GRACE = 0.005
 """How long ``Response.release`` waits for the end of the body, in seconds."""
@@ -101,7 +104,7 @@ class Response:
             raise AnswerTooLarge(f"The answer is larger than {limit} bytes.")
         while self._wire is not None:
             try:
-                piece = self._parsed.read1(PIECE)
+                piece = self._parsed.read1(_PIECE)
             except (OSError, HTTPException, ValueError) as error:
                 self._fail(error)
             if not piece:
@@ -119,7 +122,7 @@ class Response:
             return
         self._wire.deadline = time.monotonic() + _RELEASE_GRACE
         try:
-            more = self._parsed.read1(PIECE) or self._parsed.length
+            more = self._parsed.read1(_PIECE) or self._parsed.length
         except (OSError, HTTPException, ValueError):
             more = True
         if more:
@@ -172,7 +175,7 @@ class HttpClient:
         *,
         connect_timeout: float,
         idle_seconds: float = 60.0,
-        max_idle: int = 64,
+        max_idle: int = 256,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """

@@ -10,8 +10,8 @@ import time
 
 from shared.web.cancellation import Cancellation
 
-PIECE = 64 * 1024
-"""Bytes that are read at once, at most."""
+_BUFFER = 16 * 1024
+"""Bytes that each connection keeps room for."""
 
 
 def open_wire(host: str, port: int, *, tls: ssl.SSLContext | None, by: float, cancel: Cancellation) -> Wire:
@@ -44,7 +44,7 @@ class Wire(io.RawIOBase):
         self.answered = False
         """Whether a byte of the running call's answer has come."""
         self._dry = False
-        self._file = _KeptOpen(self, PIECE)
+        self._file = _KeptOpen(self, _BUFFER)
 
     def send(self, data: bytes) -> None:
         """Send all of ``data``."""

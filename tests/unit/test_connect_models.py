@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import msgspec
 import pytest
 
@@ -130,3 +133,24 @@ def test_the_override_can_name_the_model_and_need_no_key(server, tmp_path):
 def test_a_malformed_secret_store(server, tmp_path):
     with pytest.raises(ConfigurationError):
         connect_router(policy(server), settings(tmp_path, WARDGATE_SECRETS="files://relative"))
+
+
+IMPORTS = """
+import sys
+import msgspec
+from shared.models.connect import connect_router, import_adapters
+from shared.policy.types import PolicyFile
+from shared.settings import load_settings
+
+plain = PolicyFile()
+import_adapters(plain)
+connect_router(plain, load_settings(environ={"WARDGATE_ENV": "development"}))
+heavy = {"google.auth", "urllib3", "requests", "grpc", "openai"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+import_adapters(msgspec.convert({"upstreams": {"v": {"kind": "vertex", "project": "a-project"}}}, PolicyFile))
+assert "google.auth" in sys.modules
+"""
+
+
+def test_what_an_upstream_needs_is_imported_for_it_alone_and_before_the_first_request():
+    subprocess.run([sys.executable, "-c", IMPORTS], check=True, timeout=60)
