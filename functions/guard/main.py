@@ -7,13 +7,15 @@ import functools
 import functions_framework
 from flask import Request, Response
 
-from shared.gateway.assemble import assemble
+from shared.gateway.assemble import assemble, import_adapters
 from shared.gateway.router import Gateway
 from shared.guards.pipeline import Pipeline
-from shared.web.start import start
+from shared.web.start import faults_end_the_start, start
 
 _START = start({"documents", "events", "secrets", "model_url", "identity"})
-# Compiled before gunicorn forks, so that no request waits for it.
+# Before gunicorn forks, so that no request waits for it.
+with faults_end_the_start():
+    import_adapters(_START)
 _PIPELINE = Pipeline(_START.policy.file.guards)
 
 

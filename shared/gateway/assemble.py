@@ -63,8 +63,18 @@ def assemble(start: Start, pipeline: Pipeline) -> Services:
     )
 
 
+def import_adapters(start: Start) -> None:
+    """Import what these settings need, before gunicorn forks: no request waits for it, and forks share it."""
+    settings = start.settings
+    connect_documents(settings.documents)
+    connect_events(settings.events)
+    connect_secrets(settings.secrets)
+    connect_identity(settings.identity, settings.guard_service_account)
+    _oidc(start.policy.file.identity.issuers)
+
+
 def _oidc(issuers: list[Issuer]) -> TokenVerifier | None:
-    """A verifier of tokens; PyJWT costs a tenth of a cold start, so it is loaded only where it is used."""
+    """A verifier of tokens; what it imports is a good part of a cold start, so only where issuers are named."""
     if not issuers:
         return None
     from shared.identity.oidc import OidcVerifier

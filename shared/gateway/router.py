@@ -120,7 +120,6 @@ class Gateway:
         return route.handler(self._services, request, Call(request_id, caller, trace_id))
 
     def _authenticate(self, request: Request, address: str) -> Caller:
-        self._services.failures.check(address)
         try:
             return self._services.authenticator.authenticate(request.headers)
         except Unauthenticated:

@@ -104,15 +104,6 @@ class AddressCap:
                 self._empty_at.popitem(last=False)
         self._refuse_while(wait)
 
-    def check(self, address: str) -> None:
-        """Raise as ``count`` would, but count nothing."""
-        now = self._clock.time_ns()
-        with self._lock:
-            wait = self._wait(self._seen(address, now), now)
-            if address in self._empty_at:
-                self._empty_at.move_to_end(address)
-        self._refuse_while(wait)
-
     def _seen(self, address: str, now: int) -> int:
         """When the address's bucket leaks empty, between now and the minute that a full one takes.
 

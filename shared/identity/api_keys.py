@@ -1,22 +1,17 @@
-"""API keys: ``wg_<id>_<secret>``, shown once and stored as a keyed hash.
+"""API keys: made, listed, revoked and checked. ``shared.identity.key_format`` has what they look like.
 
-The id says which version of the pepper made it and carries a truncated MAC under that version, so that
-a made-up id is refused without a read of the store. The secret's 200 random bits need no slow hash;
-the keyed one keeps a leaked database from being of use to anyone who lacks the pepper.
-
-Every request reads the key's document, so that a revocation holds from the next request on.
+A made-up key is refused without a read. One whose id was made here costs one read, at every request, so
+that a revocation holds from the next request on. Nothing is written when a key is checked.
 """
 
 from __future__ import annotations
 
-import base64
 import hmac
 import re
-import secrets
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from shared.clock import Clock, utc
 from shared.errors import (
@@ -30,22 +25,15 @@ from shared.errors import (
 )
 from shared.identity.caller import DEFAULT_SCOPES, SCOPES, Caller
 from shared.identity.expiring import ExpiringSet
+from shared.identity.key_format import ParsedKey, is_key_id, key_hash, new_key, parse_key
 from shared.stores.documents import Document, DocumentStore, Write
 from shared.stores.secrets import Secret
 
 PEPPER: Final = "api-key-pepper"
 """The secret that ids and hashes are keyed with."""
 
-PREFIX: Final = "wg_"
-"""What every API key starts with."""
-
 _COLLECTION = "keys"
 _TENANT = re.compile("[a-z0-9][a-z0-9._-]{0,62}")
-_ALPHABET = frozenset("abcdefghijklmnopqrstuvwxyz234567")
-_VERSION_BYTES, _RANDOM_BYTES, _MAC_BYTES, _SECRET_BYTES = 2, 8, 5, 25
-_ID_CHARACTERS, _SECRET_CHARACTERS = 24, 40
-"""Both are whole groups of base32, so that each has exactly one spelling and no padding."""
-
 _MISSING_SECONDS = 60.0
 _MISSING_CAPACITY = 4096
 _REFUSED_VERSION_SECONDS = 10.0
@@ -102,17 +90,6 @@ class NewKey:
     """The key itself. It is stored nowhere: show it once."""
 
 
-class _Parsed(NamedTuple):
-    id: str
-    pepper: int
-    """Version of the pepper that the id's MAC was made with."""
-
-    tagged: bytes
-    """What the MAC covers."""
-
-    mac: bytes
-
-
 class ApiKeys:
     """Makes, lists, revokes and checks API keys."""
 
@@ -145,16 +122,15 @@ class ApiKeys:
         now = utc(self._clock)
         _check(tenant, name, scopes, not_after, now)
         pepper = self._current_pepper()
-        tagged = pepper.number.to_bytes(_VERSION_BYTES, "big") + secrets.token_bytes(_RANDOM_BYTES)
-        key_id = _base32(tagged + _id_mac(pepper.secret, tagged))
-        key = f"{PREFIX}{key_id}_{_base32(secrets.token_bytes(_SECRET_BYTES))}"
+        key = new_key(pepper.number, pepper.secret)
+        key_id = key.split("_")[1]
         record = KeyRecord(key_id, tenant, name, frozenset(scopes), now, not_after, None)
         fields = {
-            "hash": _key_hash(pepper.secret, key),
+            "hash": key_hash(pepper.secret, key),
             "pepper": pepper.number,
             "tenant": tenant,
             "name": name,
-            "scopes": sorted(scopes),
+            "scopes": sorted(record.scopes),
             "created_at": now,
             "not_after": not_after,
             "revoked_at": None,
@@ -183,7 +159,7 @@ class ApiKeys:
             NotFound: There is no such key.
             StoreUnavailable: The document store does not answer.
         """
-        document = self._documents.get(_path(key_id)) if _ALPHABET.issuperset(key_id) and key_id else None
+        document = self._documents.get(_path(key_id)) if is_key_id(key_id) else None
         if document is None:
             raise NotFound("There is no API key with this id.", code="key_not_found")
         if document.fields["revoked_at"] is None:
@@ -200,7 +176,7 @@ class ApiKeys:
                 ``revoked_api_key`` or ``expired_api_key``.
             ServiceUnavailable: The pepper does not exist yet (``not_ready``) or a store does not answer.
         """
-        parsed = _parse(token)
+        parsed = parse_key(token)
         if parsed is None or not self._is_ours(parsed) or parsed.id in self._missing:
             raise _invalid()
         try:
@@ -211,7 +187,7 @@ class ApiKeys:
             self._missing.add(parsed.id, _MISSING_SECONDS)
             raise _invalid()
         pepper = self._pepper(document.fields["pepper"])
-        if pepper is None or not hmac.compare_digest(_key_hash(pepper, token), document.fields["hash"]):
+        if pepper is None or not hmac.compare_digest(key_hash(pepper, token), document.fields["hash"]):
             raise _invalid()
         record = _record(document)
         if record.revoked_at is not None:
@@ -220,13 +196,13 @@ class ApiKeys:
             raise Unauthenticated("This API key has expired.", code="expired_api_key")
         return Caller(record.tenant, record.id, "api_key", record.scopes)
 
-    def _is_ours(self, parsed: _Parsed) -> bool:
+    def _is_ours(self, parsed: ParsedKey) -> bool:
         """Whether the id's MAC is right, so that the id was made here. Reads no document."""
         # One ahead of the current version: another process may have learnt of a rotation before this one.
         if not 1 <= parsed.pepper <= self._current_pepper().number + 1:
             return False
         pepper = self._pepper(parsed.pepper)
-        return pepper is not None and hmac.compare_digest(_id_mac(pepper, parsed.tagged), parsed.mac)
+        return pepper is not None and parsed.is_ours(pepper)
 
     def _pepper(self, number: int) -> Secret | None:
         """One version of the pepper, or None where it cannot be used. Refusals are remembered for a while."""
@@ -243,46 +219,12 @@ class ApiKeys:
     def _current_pepper(self) -> Pepper:
         try:
             return self._peppers.current(PEPPER)
-        except SecretNotFound as error:
+        except (SecretNotFound, PreconditionFailed) as error:
             raise ServiceUnavailable(
                 "Wardgate is not ready: its secrets have not been made yet.", code="not_ready"
             ) from error
         except StoreUnavailable as error:
             raise _store_unavailable() from error
-
-
-def _parse(token: str) -> _Parsed | None:
-    key_id, separator, secret = token.removeprefix(PREFIX).partition("_")
-    if (
-        not token.startswith(PREFIX)
-        or not separator
-        or len(key_id) != _ID_CHARACTERS
-        or len(secret) != _SECRET_CHARACTERS
-        or not _ALPHABET.issuperset(key_id)
-        or not _ALPHABET.issuperset(secret)
-    ):
-        return None
-    data = base64.b32decode(key_id.upper())
-    tagged, mac = data[:-_MAC_BYTES], data[-_MAC_BYTES:]
-    return _Parsed(key_id, int.from_bytes(tagged[:_VERSION_BYTES], "big"), tagged, mac)
-
-
-def _id_mac(pepper: Secret, tagged: bytes) -> bytes:
-    return hmac.digest(_derive(pepper, b"wardgate api key id v1"), tagged, "sha256")[:_MAC_BYTES]
-
-
-def _key_hash(pepper: Secret, key: str) -> bytes:
-    """Over the whole key, so that a hash is of no use under another id."""
-    return hmac.digest(_derive(pepper, b"wardgate api key hash v1"), key.encode(), "sha256")
-
-
-def _derive(pepper: Secret, purpose: bytes) -> bytes:
-    """A key for one purpose: the first block of HKDF-Expand with SHA-256 (RFC 5869, section 2.3)."""
-    return hmac.digest(pepper.reveal(), purpose + b"\x01", "sha256")
-
-
-def _base32(data: bytes) -> str:
-    return base64.b32encode(data).decode().lower()
 
 
 def _path(key_id: str) -> str:

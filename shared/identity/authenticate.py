@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from shared.identity.api_keys import PREFIX, ApiKeys
+from shared.identity.api_keys import ApiKeys
 from shared.identity.bearer import Headers, bearer_token
 from shared.identity.caller import Caller
+from shared.identity.key_format import PREFIX
 
 
 class TokenVerifier(Protocol):

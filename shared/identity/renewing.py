@@ -20,7 +20,7 @@ T = TypeVar("T")
 _RETRY = 5 * 10**9
 """Nanoseconds between two tries at a source that failed."""
 
-_PATIENCE_SECONDS = 1.0
+_PATIENCE_SECONDS = 2.0
 """How long a thread waits for another one's fetch. Short: else callers that ask for what does not exist
 could hold every thread of the process while a source hangs."""
 

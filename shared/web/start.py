@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from shared.errors import ConfigurationError
@@ -27,9 +28,20 @@ def start(needs: Collection[str]) -> Start:
         needs: The fields of ``Settings`` that the function cannot do without.
     """
     configure_logging()
-    try:
+    with faults_end_the_start():
         settings = load_settings(needs)
         return Start(settings, load_policy(settings.policy))
+
+
+@contextmanager
+def faults_end_the_start() -> Iterator[None]:
+    """Turn a ``ConfigurationError`` into a line for each fault and exit code 2.
+
+    Raises:
+        SystemExit: There was a fault.
+    """
+    try:
+        yield
     except ConfigurationError as error:
         for fault in error.faults:
             print(f"wardgate: {fault}", file=sys.stderr)  # noqa: T201  # before any log reader is attached

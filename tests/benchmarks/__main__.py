@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(effort: Effort) -> list[Row]:
     """Start a stack of its own in a temporary home, measure, and end it. Progress goes to standard error."""
+    # Python keeps what it has compiled, as it does on most machines: a start should not be timed with a compiler.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     rows = []
     with tempfile.TemporaryDirectory(prefix="wardgate-bench-") as folder, _paced_upstream() as upstream:
         policy = Path(folder) / "policy.yaml"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shared.identity.service import connect_identity
 from tests.benchmarks.client import Call, call, rate, together
-from tests.benchmarks.report import Row, Target
+from tests.benchmarks.report import Compared, Row, Target
 from tests.benchmarks.startup import FUNCTIONS, HELLO, Start, start
 from tests.benchmarks.traffic import alternate, in_turns, milliseconds
 from tests.benchmarks.upstream import TEXT
@@ -114,7 +114,7 @@ class Measures:
             if each.first_chat is not None:
                 yield _start_row(f"start to first chat, {name}", each.first_chat, hello.first_200)
         for name, each in starts.items():
-            yield _start_row(f"imports, {name}", each.imports, hello.imports)
+            yield _start_row(f"imports, {name}", each.imports, hello.imports, compared="difference")
 
     def _start_in_turns(self) -> dict[str, Start]:
         """Medians by the function's name. The functions share the stack's state and its model function."""
@@ -150,5 +150,7 @@ def _added(name: str, seconds: Mapping[str, Sequence[float]], percent: int, targ
     return Row(name, "ms", guard, "model", model, "difference", target)
 
 
-def _start_row(name: str, seconds: float, hello: float, target: Target | None = None) -> Row:
-    return Row(name, "ms", seconds * 1000, "hello", hello * 1000, target=target)
+def _start_row(
+    name: str, seconds: float, hello: float, target: Target | None = None, compared: Compared = "ratio"
+) -> Row:
+    return Row(name, "ms", seconds * 1000, "hello", hello * 1000, compared, target)

@@ -13,7 +13,7 @@ import json
 import sys
 from typing import Any
 
-TEXT = "token "
+TEXT = "word "
 """What each event adds to the answer."""
 
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"

@@ -55,9 +55,10 @@ def pages(sdk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[
         policy["cors"] = {"origins": [servers["allowed"].origin]}
         (folder / "policy.yaml").write_text(yaml.safe_dump(policy))
         stack = opened.enter_context(LocalStack(folder / "home", policy=folder / "policy.yaml"))
+        config = {"guard": stack.url, "key": stack.key, "spentKey": spent_key(stack)}
         reports = {}
         for name, server in servers.items():
-            server.config = {"guard": stack.url, "key": stack.new_key(), "spentKey": spent_key(stack)}
+            server.config = config
             (folder / name).mkdir()
             with chromium_shows(chromium, f"{server.origin}/index.html", folder / name):
                 reports[name] = server.results()

@@ -42,6 +42,8 @@ class Target:
     stack: LocalStack
     upstream: ScriptedUpstream
     issuer: OidcIssuer
+    other_key: str
+    """A second API key, beside the stack's own."""
 
     def chat(self, token: str, *, port: int | None = None, headers: list[Header] | None = None, **body: Any) -> Answer:
         """Ask with a credential, from an address of this call's own."""
@@ -104,7 +106,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         (folder / "policy.yaml").write_text(yaml.safe_dump(policy))
         environment = {"UPSTREAM_URL": upstream.url, "UPSTREAM_API_KEY": "upstream-key"}
         with LocalStack(folder / "home", policy=Path(folder / "policy.yaml"), env=environment) as stack:
-            yield Target(stack, upstream, issuer)
+            yield Target(stack, upstream, issuer, stack.new_key())
 
 
 @pytest.fixture(autouse=True)
@@ -134,9 +136,9 @@ def test_forged_tokens_are_refused_and_write_nothing(target):
 
 
 def test_forged_keys_are_refused_and_write_nothing(target):
-    sound = target.stack.new_key()
+    sound = target.stack.key
     _, key_id, secret = sound.split("_")
-    other_id = target.stack.new_key().split("_")[1]
+    other_id = target.other_key.split("_")[1]
     before = target.documents()
     for token in (
         f"wg_{key_id}_{'a' * len(secret)}",
@@ -191,7 +193,7 @@ def test_failed_logins_are_capped_by_the_address_that_the_proxy_saw(target):
 def test_an_idempotency_key_is_its_callers_own(target):
     header: list[Header] = [("Idempotency-Key", "order-1")]
     calls = len(target.upstream.calls)
-    answers = [target.chat(key, headers=header) for key in (target.stack.new_key(), target.stack.new_key())]
+    answers = [target.chat(key, headers=header) for key in (target.stack.key, target.other_key)]
     assert [answer.headers["idempotent-replayed"] for answer in answers] == [None, None]
     assert len(target.upstream.calls) == calls + 2
 
@@ -364,7 +366,7 @@ def test_no_secret_is_left_behind_in_any_file(target):
     def marker(name: str) -> str:
         return markers.setdefault(name, f"mark{secrets.token_hex(12)}")
 
-    key = target.stack.new_key()
+    key = target.other_key
     calls = len(target.upstream.calls)
     target.upstream.text = f"The answer is {marker('answer')}."
     target.upstream.error = f"Failed with {marker('upstream error')}."

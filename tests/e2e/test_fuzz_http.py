@@ -279,6 +279,26 @@ def nested(depth: int) -> Any:
             "messages[0].role",
             id="unknown role",
         ),
+        pytest.param(
+            json.dumps({**SOUND, "messages": [{"role": "user", "name": "a\n", "content": "x"}]}).encode(),
+            {"invalid_value"},
+            "messages[0].name",
+            id="line break after a name",
+        ),
+        pytest.param(
+            json.dumps({**SOUND, "messages": [{"role": "tool", "tool_call_id": "\x1d", "content": "x"}]}).encode(),
+            {"invalid_value"},
+            "messages[0].tool_call_id",
+            id="control character for an id",
+        ),
+        pytest.param(
+            json.dumps(
+                {**SOUND, "messages": [{"role": "tool", "tool_call_id": "a", "content": [{"text": "x"}]}]}
+            ).encode(),
+            {"missing_required_parameter"},
+            "messages[0].content[0].type",
+            id="part without a type",
+        ),
         pytest.param(json.dumps({**SOUND, "messages": []}).encode(), {"invalid_value"}, "messages", id="no messages"),
         pytest.param(
             json.dumps({**SOUND, "model": "gpt-4o"}).encode(), {"model_not_found"}, "model", id="unknown model"

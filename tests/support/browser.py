@@ -14,8 +14,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-RESULT_SECONDS = 60
-"""Longest wait for a page's results; Chromium alone may take ten seconds to start on a busy machine."""
+RESULT_SECONDS = 120
+"""Longest wait for a page's results, only waited out where none come: on a busy machine Chromium starts slowly."""
 
 FLAGS = (
     "--headless",
@@ -129,7 +129,7 @@ def chromium_shows(program: str, url: str, folder: Path) -> Iterator[None]:
     environment = {**os.environ, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
     with (folder / "chromium.log").open("wb") as log:
         browser = subprocess.Popen(
-            [program, *FLAGS, f"--user-data-dir={folder / 'profile'}", "--remote-debugging-port=0", url],
+            [program, *FLAGS, f"--user-data-dir={folder / 'profile'}", url],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -109,7 +109,7 @@ def test_nobody_unknown_costs_a_read_or_a_write(doors: Doors) -> None:
     issuer = doors.issuer
     for token in (
         "wg_" + "a" * 24 + "_" + "a" * 40,
-        doors.key[:20] + "7" + doors.key[21:],
+        doors.key[:20] + ("7" if doors.key[20] != "7" else "a") + doors.key[21:],
         doors.key[:-1],
         issuer.token(aud="another"),
         issuer.token(exp=1),
