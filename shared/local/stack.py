@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-import queue
+import os
+import select
 import signal
 import socket
 import time
@@ -36,25 +37,25 @@ class Stopped(Exception):
 
 
 class Signals:
-    """Signals as a queue, so that one is handled only where the supervisor waits for it.
+    """Signals as bytes in a pipe, so that one is handled only where the supervisor waits for it.
 
-    ``SimpleQueue.put`` may be called in the middle of anything, also of another ``put``, which no lock
-    or ``Event`` allows.
+    The interpreter writes the byte in whichever thread the kernel has chosen; a handler in Python runs in
+    the main thread alone, which sleeps on if the signal woke another.
     """
 
     def __init__(self) -> None:
-        self._arrived: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._arrived, self._arriving = os.pipe()
+        for end in (self._arrived, self._arriving):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(self._arriving, warn_on_full_buffer=False)
         for number in (*STOP_SIGNALS, signal.SIGCHLD):
             # Under nohup a terminal that closes is not to matter.
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, self._note)
+                signal.signal(number, _nothing_more)
 
     def wake(self) -> None:
         """End the current or next ``wait``. May be called in any thread."""
-        self._arrived.put(0)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self._arrived.put(number)
+        os.write(self._arriving, b"\0")
 
     def wait(self, timeout: float | None = None) -> None:
         """Sleep until a child ends, ``wake`` is called, or ``timeout`` seconds have passed.
@@ -62,12 +63,12 @@ class Signals:
         Raises:
             Stopped: A signal to stop arrived, now or since the last call.
         """
-        try:
-            number = self._arrived.get(timeout=timeout)
-        except queue.Empty:
-            return
-        if number in STOP_SIGNALS:
+        if select.select([self._arrived], [], [], timeout)[0] and set(STOP_SIGNALS) & set(os.read(self._arrived, 4096)):
             raise Stopped
+
+
+def _nothing_more(number: int, frame: FrameType | None) -> None:
+    """The byte in the pipe says it all."""
 
 
 def check_ports(services: Sequence[Service]) -> None:

@@ -45,6 +45,7 @@ class Deployed:
         )
         pip = (sys.executable, "-m", "pip", "--python", self.bin / "python", "install", *options)
         run(*pip, "-r", self.source / "requirements.txt")
+        prepare(load_settings(environ={"WARDGATE_ENV": "development", "WARDGATE_HOME": str(self.home)}))
         self.environment = {"PATH": f"{self.bin}:/usr/bin:/bin", "LANG": "C.UTF-8", "WARDGATE_HOME": str(self.home)}
 
     def python(self, code, **environment):
@@ -80,8 +81,6 @@ def deployed(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def url(deployed):
     """Address of the function, running as in development on a home of its own."""
-    settings = load_settings(environ={"WARDGATE_ENV": "development", "WARDGATE_HOME": str(deployed.home)})
-    prepare(settings)
     port = free_ports(1)
     process = deployed.serve(port, WARDGATE_ENV="development")
     try:

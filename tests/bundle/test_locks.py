@@ -91,12 +91,13 @@ def providers():
     """Importable module → the installed distribution that it comes with."""
     found = {}
     for installed in distributions():
-        for file in installed.files or ():
-            if file.suffix == ".py" and ".." not in file.parts and not file.parts[0].endswith((".dist-info", ".data")):
-                parts = file.parts[:-1] if file.name == "__init__.py" else (*file.parts[:-1], file.stem)
-                found[".".join(parts)] = canonicalize_name(installed.metadata["Name"])
-            elif file.suffix == ".so" and len(file.parts) == 1:
-                found[file.name.partition(".")[0]] = canonicalize_name(installed.metadata["Name"])
+        name = canonicalize_name(installed.metadata["Name"])
+        for line in (installed.read_text("RECORD") or "").splitlines():
+            path = line.partition(",")[0]
+            if path.endswith(".py") and not path.startswith(("..", "__editable__")):
+                found[path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")] = name
+            elif path.endswith(".so") and "/" not in path:
+                found[path.partition(".")[0]] = name
     return found
 
 
@@ -132,9 +133,9 @@ def imports_of(path):
     return modules
 
 
-def needs(main, lazily):
-    """The distributions that a function's code imports from, at once or also later."""
-    seen, found, rest = set(), set(), [main]
+def needs(*files, lazily):
+    """The distributions that the files, and what they import of ours, import from: at once, or also later."""
+    seen, found, rest = set(), set(), list(files)
     while rest:
         path = rest.pop()
         if path in seen:
@@ -170,11 +171,11 @@ def test_a_function_locks_what_it_imports_and_nothing_else(name):
 
 
 def test_tests_import_only_what_is_declared():
-    used = set().union(*(needs(path, lazily=True) for path in (ROOT / "tests").rglob("*.py")))
+    used = needs(*(ROOT / "tests").rglob("*.py"), lazily=True)
     assert used <= names(PROJECT["project"]["dependencies"]) | names(GROUPS["dev"]) | names(GROUPS["smollm2"])
 
 
 def test_whatever_is_imported_is_declared_and_whatever_is_declared_is_imported():
     ours = [*ROOT.glob("functions/*/main.py"), *(ROOT / "shared").rglob("*.py")]
-    used = set().union(*(needs(path, lazily=True) for path in ours)) - names(GROUPS["smollm2"])
+    used = needs(*ours, lazily=True) - names(GROUPS["smollm2"])
     assert used | {"functions-framework"} == names(PROJECT["project"]["dependencies"])

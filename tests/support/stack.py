@@ -96,6 +96,7 @@ class LocalStack:
             return self.supervisor.wait(30)
         except subprocess.TimeoutExpired:
             self.supervisor.kill()
+            self.supervisor.wait()
             raise
 
     def restart(self) -> None:
