@@ -10,6 +10,7 @@ from flask import Request, Response
 from shared.gateway.assemble import assemble, import_adapters
 from shared.gateway.router import Gateway
 from shared.guards.pipeline import Pipeline
+from shared.web.framework import answer_every_path
 from shared.web.start import faults_end_the_start, start
 
 _START = start({"documents", "events", "secrets", "model_url", "identity"})
@@ -29,3 +30,6 @@ def _gateway() -> Gateway:
 def guard(request: Request) -> Response:
     """Answer one request."""
     return _gateway()(request)
+
+
+answer_every_path(lambda request: _gateway()(request))

@@ -10,6 +10,7 @@ from flask import Request, Response
 from shared.identity.service_verifier import connect_verifier
 from shared.models.connect import connect_router, import_adapters
 from shared.models.service import ModelService
+from shared.web.framework import answer_every_path
 from shared.web.start import start
 
 _START = start({"secrets", "model_url", "identity", "guard_service_account"})
@@ -30,3 +31,6 @@ def _service() -> ModelService:
 def model(request: Request) -> Response:
     """Answer one request."""
     return _service()(request)
+
+
+answer_every_path(lambda request: _service()(request))

@@ -9,7 +9,7 @@ from flask import Request, Response
 
 from shared.admission.idempotency import StoredAnswer
 from shared.admission.port import Usage
-from shared.errors import ApiError, NotFound
+from shared.errors import ApiError, BadRequest, NotFound
 from shared.gateway.admit import admit
 from shared.gateway.call import Call
 from shared.gateway.exchange import Exchange
@@ -18,7 +18,7 @@ from shared.gateway.services import Services
 from shared.gateway.streamed import StreamedAnswer
 from shared.identity.caller import Caller
 from shared.models.client import ModelCall
-from shared.models.wire import ChatRequest, StreamOptions, SystemMessage
+from shared.models.wire import ChatRequest, NamedTool, StreamOptions, SystemMessage
 from shared.policy.types import ModelAlias
 from shared.web.http_client import CallCancelled
 from shared.web.request import decode_json, read_json_body
@@ -86,8 +86,19 @@ def _read(services: Services, request: Request) -> _Asked:
     if alias is None:
         message = "There is no such model; GET /v1/models lists those there are."
         raise NotFound(message, code="model_not_found", param="model")
+    _check_tool_choice(asked)
     services.pipeline.check_request(asked)
     return _Asked(asked, alias, body)
+
+
+def _check_tool_choice(asked: ChatRequest) -> None:
+    """A choice among tools that are not there is the caller's slip, so it is not left to the model to notice."""
+    declared = {tool.function.name for tool in asked.tools or ()}
+    chosen = asked.tool_choice
+    if isinstance(chosen, NamedTool) and chosen.function.name not in declared:
+        raise BadRequest("The tool is not among 'tools'.", code="invalid_value", param="tool_choice.function.name")
+    if chosen == "required" and not declared:
+        raise BadRequest("There are no 'tools' to choose from.", code="invalid_value", param="tool_choice")
 
 
 def _replay(exchange: Exchange, stored: StoredAnswer) -> Response:

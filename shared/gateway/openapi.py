@@ -76,6 +76,23 @@ _MODEL_LIST = {
         },
     },
 }
+_EVENT = {
+    "type": "object",
+    "description": "One server-sent event; the last one's data is `[DONE]`.",
+    "required": ["data"],
+    "properties": {
+        "data": {
+            "anyOf": [
+                {"const": "[DONE]"},
+                {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": {"$ref": _REFERENCE.format(name="ChatChunk")},
+                },
+            ]
+        }
+    },
+}
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -94,11 +111,20 @@ def openapi_document(policy: PolicyFile) -> dict[str, Any]:
     if not policy.guards.allow_unscanned_parts:
         _remove_parts(schemas, _UNSCANNABLE)
     schemas["ChatRequest"]["properties"]["model"]["enum"] = sorted(policy.models)
+    sizes = policy.guards.sizes
+    schemas["ChatRequest"]["properties"]["messages"]["maxItems"] = sizes.messages
     schemas["ScanRequest"]["oneOf"] = [
         {"required": ["text"], "properties": {"text": {"type": "string"}, "messages": {"type": "null"}}},
-        {"required": ["messages"], "properties": {"messages": {"type": "array"}, "text": {"type": "null"}}},
+        {
+            "required": ["messages"],
+            "properties": {
+                "messages": {"type": "array", "maxItems": sizes.messages},
+                "text": {"type": "null"},
+                "direction": {"const": "input"},
+            },
+        },
     ]
-    stream = {"schema": {"type": "string", "description": "Server-sent events of `ChatChunk`, then `[DONE]`."}}
+    stream = {"schema": _EVENT}
     return {
         "openapi": "3.1.0",
         "info": {

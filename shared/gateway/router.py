@@ -17,6 +17,7 @@ from shared.gateway.services import Services
 from shared.identity.addresses import client_address
 from shared.identity.caller import Caller, Scope
 from shared.web.cors import CorsRules
+from shared.web.framework import discard_body
 from shared.web.http_client import CallCancelled
 from shared.web.log import log, trace_id_of
 from shared.web.request import request_id_of
@@ -81,6 +82,8 @@ class Gateway:
             code = "internal_error"
             log("ERROR", "request.crashed", trace_id=trace_id, request_id=request_id, error=type(error).__name__)
             response = error_response(ApiError("Wardgate failed."), request_id, request.headers.get("accept", ""))
+        if not response.is_streamed:
+            discard_body(request)
         response.headers["x-request-id"] = request_id
         log(
             "INFO" if response.status_code < 500 else "ERROR",
@@ -100,6 +103,9 @@ class Gateway:
             request.remote_addr or "", request.headers.get("x-forwarded-for"), self._trusted_proxies
         )
         route = self._routes.get(request.path)
+        if route is None and request.method == "OPTIONS":
+            self._services.unauthenticated.count(address)
+            return self._cors.preflight(request, {"GET", "POST"})
         if route is None:
             # Strangers are asked for a credential here too: a scanner learns nothing of what is served.
             self._authenticate(request, address)

@@ -22,6 +22,7 @@ from shared.models.wire import (
     Message,
     NamedTool,
     RefusalPart,
+    SoleTextPart,
     TextPart,
     ToolMessage,
 )
@@ -152,7 +153,7 @@ def _message_texts(message: Message, path: str, unscannable: list[str]) -> Itera
 
 
 def _content_texts(content: Any, path: str, channel: Channel, unscannable: list[str]) -> Iterator[Part]:
-    if isinstance(content, TextPart):
+    if isinstance(content, TextPart | SoleTextPart):
         yield _part(f"{path}.text", content, "text", channel=channel)
     elif isinstance(content, RefusalPart):
         yield _part(f"{path}.refusal", content, "refusal", channel=channel)

@@ -19,6 +19,7 @@ from shared.models.upstreams.failures import UNREADABLE
 from shared.models.upstreams.port import CallContext
 from shared.models.wire import ChatRequest
 from shared.policy.types import PolicyFile
+from shared.web.framework import discard_body
 from shared.web.hangup import watch
 from shared.web.http_client import CallCancelled, Cancellation
 from shared.web.log import log, trace_id_of
@@ -93,6 +94,8 @@ class ModelService:
             log("ERROR", "request.crashed", request_id=call.request_id, error=type(error).__name__)
             code = ApiError.code
             response = error_response(ApiError("The model function failed."), call.request_id)
+        if not response.is_streamed:
+            discard_body(request)
         response.headers["x-request-id"] = call.request_id
         if not isinstance(response.response, _EventStream):
             call.end(response.status_code, code)

@@ -14,9 +14,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 MAX_MESSAGES = 1000
 MAX_TOOLS = 128
 
-Name = Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
+Name = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$(?!\n)")]
+"""To Python, other than to JSON Schema, ``$`` also stands before a last line break; hence the look ahead."""
+
+CallId = Annotated[str, Meta(pattern=r"^[!-~]{1,128}$(?!\n)")]
+"""Plain, so that nothing is cut from it: what is left could be empty, or another call's."""
+
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
-TokenId = Annotated[str, Meta(pattern="^[0-9]{1,9}$")]
+TokenId = Annotated[str, Meta(pattern=r"^[0-9]{1,9}$(?!\n)")]
 TokenCount = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
@@ -70,7 +75,16 @@ class FilePart(Strict, tag_field="type", tag="file"):
 
 
 UserPart = TextPart | ImagePart | AudioPart | FilePart
-TextParts = Annotated[list[TextPart], Meta(min_length=1)]
+
+
+class SoleTextPart(Strict):
+    """A text part where no other kind may stand. A tag is asked for in unions only, and ``type`` always."""
+
+    text: str
+    type: Literal["text"]
+
+
+TextParts = Annotated[list[SoleTextPart], Meta(min_length=1)]
 
 
 class FunctionCall(Strict):
@@ -79,7 +93,7 @@ class FunctionCall(Strict):
 
 
 class ToolCall(Strict):
-    id: Annotated[str, Meta(min_length=1, max_length=128)]
+    id: CallId
     function: FunctionCall
     type: Literal["function"]
 
@@ -108,7 +122,7 @@ class AssistantMessage(Strict, tag_field="role", tag="assistant"):
 
 class ToolMessage(Strict, tag_field="role", tag="tool"):
     content: str | TextParts
-    tool_call_id: Annotated[str, Meta(min_length=1, max_length=128)]
+    tool_call_id: CallId
 
 
 Message = SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage
@@ -181,7 +195,7 @@ class ChatRequest(Strict):
     ) = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
-    logit_bias: dict[TokenId, Annotated[int, Meta(ge=-100, le=100)]] | None = None
+    logit_bias: Annotated[dict[TokenId, Annotated[int, Meta(ge=-100, le=100)]], Meta(max_length=1024)] | None = None
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     tools: Annotated[list[Tool], Meta(min_length=1, max_length=MAX_TOOLS)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None

@@ -23,6 +23,7 @@ _EXPOSED_HEADERS = ", ".join(
     [
         "wardgate-receipt",
         "wardgate-hold-back",
+        "idempotent-replayed",
         "x-request-id",
         "x-should-retry",
         "retry-after",

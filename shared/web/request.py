@@ -15,11 +15,9 @@ from shared.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
 
 T = TypeVar("T")
 
-_CHUNK = 64 * 1024
-_DRAIN = 32 * 1024 * 1024
-"""Cloud Run's own limit for an HTTP/1 request body."""
-
 _MAX_INT = 2**63 - 1
+_MAX_EXACT = 2**53
+"""Above it not every integer is a float."""
 
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,128}$")
 
@@ -45,21 +43,20 @@ def read_json_body(request: Request, limit: int) -> bytes:
         raise UnsupportedMediaType("A compressed body is not read; send it without 'content-encoding'.")
     declared = request.content_length
     if declared is not None and declared > limit:
-        _refuse_large(request, limit)
-    body = request.stream.read(limit + 1)
+        raise _too_large(limit)
+    try:
+        body = request.stream.read(limit + 1)
+    except Exception:  # the server's errors of a broken chunk have no base of their own
+        raise BadRequest("The body breaks off or its framing is broken.", code="incomplete_body") from None
     if len(body) > limit:
-        _refuse_large(request, limit)
+        raise _too_large(limit)
     if declared is not None and len(body) < declared:
         raise BadRequest("The body ended before its content-length.", code="incomplete_body")
     return body
 
 
-def _refuse_large(request: Request, limit: int) -> NoReturn:
-    """Read the rest away first: a client that is still sending would otherwise see a reset, not the answer."""
-    drained = 0
-    while drained < _DRAIN and (chunk := request.stream.read(_CHUNK)):
-        drained += len(chunk)
-    raise PayloadTooLarge(f"The body is larger than the {limit} bytes that are accepted; it was not read.")
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The body is larger than the {limit} bytes that are accepted; it was not read.")
 
 
 def decode_json(body: bytes, shape: type[T], *, depth: int) -> T:
@@ -134,9 +131,10 @@ def _int64(digits: str) -> int:
 
 
 def _finite(digits: str) -> float:
+    """To JSON Schema 5.0 is an integer, so it is one here too."""
     number = float(digits)
     if math.isfinite(number):
-        return number
+        return int(number) if number.is_integer() and abs(number) <= _MAX_EXACT else number
     raise BadRequest("A number is too large.", code="invalid_json")
 
 
@@ -168,8 +166,8 @@ _QUOTED_INPUT = re.compile(r"^Invalid (?:enum )?value ('.*'|\".*\"|-?\d+)$", re.
 
 def _named(error: msgspec.ValidationError) -> BadRequest:
     """msgspec's message as an API error. Its one message that repeats the input is put without it."""
-    problem, _, path = str(error).partition(" - at `$")
-    param = path.rstrip("`").lstrip(".") or None
+    problem, _, place = str(error).partition(" - at `")  # "$.a[0].b`", or for a name "key` in `$.a`"
+    param = place.removeprefix("key` in `").rstrip("`").lstrip("$.") or None
     if problem.startswith("Object contains unknown field"):
         unknown = problem.split("`", 1)[1].rstrip("`")[:64]
         where = f"{param}.{unknown}" if param else unknown

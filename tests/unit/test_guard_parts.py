@@ -84,6 +84,7 @@ TEXT_FIELDS = {
     "JsonSchema.schema",
     "NamedFunction.name",
     "RefusalPart.refusal",
+    "SoleTextPart.text",
     "SystemMessage.content",
     "SystemMessage.name",
     "TextPart.text",

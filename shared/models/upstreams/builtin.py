@@ -35,6 +35,7 @@ from shared.models.wire import (
     JsonSchemaFormat,
     Message,
     NamedTool,
+    SoleTextPart,
     TextPart,
     TokenUsage,
     ToolCallDelta,
@@ -153,7 +154,7 @@ def _asked(messages: list[Message]) -> str:
 def _text(message: Message) -> str:
     content = message.content
     if isinstance(content, list):
-        return "\n".join(part.text for part in content if isinstance(part, TextPart))
+        return "\n".join(part.text for part in content if isinstance(part, TextPart | SoleTextPart))
     return content or ""
 
 
