@@ -113,6 +113,8 @@ def openapi_document(policy: PolicyFile) -> dict[str, Any]:
     schemas["ChatRequest"]["properties"]["model"]["enum"] = sorted(policy.models)
     sizes = policy.guards.sizes
     schemas["ChatRequest"]["properties"]["messages"]["maxItems"] = sizes.messages
+    schemas["ChatRequest"]["if"] = {"properties": {"tool_choice": {"const": "required"}}, "required": ["tool_choice"]}
+    schemas["ChatRequest"]["then"] = {"properties": {"tools": {"type": "array"}}, "required": ["tools"]}
     schemas["ScanRequest"]["oneOf"] = [
         {"required": ["text"], "properties": {"text": {"type": "string"}, "messages": {"type": "null"}}},
         {

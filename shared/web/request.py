@@ -16,6 +16,9 @@ from shared.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
 T = TypeVar("T")
 
 _MAX_INT = 2**63 - 1
+_MOST_DIGITS = 21
+"""So long that it cannot be within 64 bits; Python takes time and then offence at very long ones."""
+
 _MAX_EXACT = 2**53
 """Above it not every integer is a float."""
 
@@ -74,7 +77,7 @@ def decode_json(body: bytes, shape: type[T], *, depth: int) -> T:
         raise BadRequest(f"The body is not UTF-8 (byte {error.start}).", code="invalid_utf8") from None
     try:
         tree = json.loads(
-            text, object_pairs_hook=_unique, parse_int=_int64, parse_float=_finite, parse_constant=_no_constant
+            text, object_pairs_hook=_unique, parse_int=_integer, parse_float=_finite, parse_constant=_no_constant
         )
     except json.JSONDecodeError as error:
         raise BadRequest(
@@ -123,11 +126,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return mapping
 
 
-def _int64(digits: str) -> int:
-    number = int(digits) if len(digits) < 21 else _MAX_INT + 1
-    if -_MAX_INT - 1 <= number <= _MAX_INT:
-        return number
-    raise BadRequest("An integer has more than 64 bits.", code="invalid_json")
+def _integer(digits: str) -> int | float:
+    """Beyond 64 bits as a float, which is what most JSON parsers make of it (RFC 8259, section 6)."""
+    number = int(digits) if len(digits) < _MOST_DIGITS else _MAX_INT + 1
+    return number if -_MAX_INT - 1 <= number <= _MAX_INT else _finite(digits)
 
 
 def _finite(digits: str) -> float:

@@ -29,20 +29,16 @@ from tests.support.stack import LocalStack
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bench. Exit code 0, also where a target is not met: a figure is no test."""
     options = _parser().parse_args(arguments)
-    machine = {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "processors": os.cpu_count(),
-        "load": os.getloadavg()[0],
-    }
+    python, system = platform.python_version(), f"{platform.system()} {platform.machine()}"
+    load = os.getloadavg()[0]
     rows = measure(QUICK if options.quick else FULL)
     if options.json:
+        machine = {"python": python, "system": system, "processors": os.cpu_count(), "load_before": load}
         print(json.dumps({"machine": machine, "rows": [row.as_json() for row in rows]}, indent=2))
     else:
-        print(
-            "Python {python} on {system}, {processors} processors, load {load:.1f} before the run\n".format(**machine)
-        )
-        print(table(rows))
+        print(f"Python {python} on {system}, {os.cpu_count()} processors, load {load:.1f} before the run")
+        print(f"\n{table(rows)}\n")
+        print("'model' is the model function, called past guard; 'hello' the least a function can be.")
     return 0
 
 

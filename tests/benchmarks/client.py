@@ -134,14 +134,18 @@ class Connection:
 def rate(call: Call, clients: int, seconds: float) -> float:
     """Answers a second that ``clients`` get which ask again as soon as they are answered."""
     answered = 0
-    started = time.perf_counter()
     with _Waiting([Connection(call) for _ in range(clients)]) as waiting:
-        while (passed := time.perf_counter() - started) < seconds:
+        end = time.perf_counter() + seconds
+        while waiting:
             for connection in waiting.ready():
-                if connection.receive():
+                if not connection.receive():
+                    continue
+                if time.perf_counter() < end:
                     answered += 1
                     connection.send()
-    return answered / passed
+                else:
+                    waiting.drop(connection)
+    return answered / seconds
 
 
 def together(call: Call, clients: int, expected: bytes, count: int) -> float:
@@ -153,11 +157,9 @@ def together(call: Call, clients: int, expected: bytes, count: int) -> float:
     connections = [Connection(call) for _ in range(clients)]
     started = time.perf_counter()
     with _Waiting(connections) as waiting:
-        left = clients
-        while left:
+        while waiting:
             for connection in waiting.ready():
                 if connection.receive():
-                    left -= 1
                     waiting.drop(connection)
         seconds = time.perf_counter() - started
         for connection in connections:
@@ -183,6 +185,9 @@ class _Waiting:
         self._selector.close()
         for connection in self._connections:
             connection.close()
+
+    def __bool__(self) -> bool:
+        return bool(self._selector.get_map())
 
     def ready(self) -> list[Connection]:
         """Those that have something to read."""

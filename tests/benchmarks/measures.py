@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from shared.identity.service import connect_identity
 from tests.benchmarks.client import Call, call, rate, together
+from tests.benchmarks.processes import processor_seconds
 from tests.benchmarks.report import Compared, Row, Target
 from tests.benchmarks.startup import FUNCTIONS, HELLO, Start, start
-from tests.benchmarks.traffic import alternate, in_turns, milliseconds
+from tests.benchmarks.traffic import WARM_UP, alternate, in_turns, milliseconds
 from tests.benchmarks.upstream import TEXT
 from tests.support.stack import LocalStack
 
@@ -76,20 +78,23 @@ class Measures:
 
     def _latency(self) -> Iterator[Row]:
         rounds = self._effort.latency_rounds
+        before = self._processor_seconds()
         whole = alternate(self._calls(_SHORT), rounds)
+        after = self._processor_seconds()
         yield _added("answer p50, 1 client", whole, 50, Target("difference", 3.0))
         yield _added("answer p99, 1 client", whole, 99)
+        if before and after:
+            guard, model = (1000 * (after[name] - before[name]) / (WARM_UP + rounds) for name in ("guard", "model"))
+            # In each round guard answers once, and the model function twice.
+            yield Row("processor time of an answer", "ms", guard, "model", model / 2)
         yield _added("answer p50, 15 kB asked", alternate(self._calls(_LONG), rounds // 5), 50)
         streamed = alternate(self._calls(_SHORT, stream=True), rounds // 5, first_byte=True)
         yield _added("first streamed byte p50", streamed, 50)
 
     def _rates(self) -> Iterator[Row]:
         for clients, target in ((1, None), (16, Target("value", 400, at_least=True))):
-            figures = in_turns(
-                self._calls(_SHORT),
-                self._effort.rate_rounds,
-                lambda call, clients=clients: rate(call, clients, self._effort.rate_seconds),
-            )
+            measure = partial(rate, clients=clients, seconds=self._effort.rate_seconds)
+            figures = in_turns(self._calls(_SHORT), self._effort.rate_rounds, measure)
             name = f"answers a second, {clients} client{'s' if clients > 1 else ''}"
             yield Row(name, "/s", figures["guard"], "model", figures["model"], target=target)
 
@@ -98,9 +103,8 @@ class Measures:
             "upstream": call(f"{self._upstream}/chat/completions", {}),
             **self._calls(_SHORT, PACED_MODEL, stream=True),
         }
-        figures = in_turns(
-            calls, self._effort.stream_rounds, lambda call: together(call, STREAMS, TEXT.encode(), EVENTS)
-        )
+        measure = partial(together, clients=STREAMS, expected=TEXT.encode(), count=EVENTS)
+        figures = in_turns(calls, self._effort.stream_rounds, measure)
         ideal = EVENTS * PACE_MS / 1000
         for name, target in (("upstream", None), ("model", None), ("guard", Target("ratio", 1.2))):
             yield Row(f"{STREAMS} streams at once, {name}", "s", figures[name], "ideal", ideal, target=target)
@@ -128,6 +132,10 @@ class Measures:
             for function in (HELLO, *FUNCTIONS):
                 starts[function.name].append(start(function, environment, self._chat_at(function.name)))
         return {name: Start.median(each) for name, each in starts.items()}
+
+    def _processor_seconds(self) -> dict[str, float]:
+        processes = self._stack.processes()
+        return {name: used for name in ("guard", "model") if (used := processor_seconds(name, processes))}
 
     def _calls(self, messages: _Messages, model: str = "default", *, stream: bool = False) -> dict[str, Call]:
         urls = {"model": self._stack.model_url, "guard": self._stack.url}

@@ -12,6 +12,7 @@ ROWS = {
     "answer p99, 1 client",
     "answer p50, 15 kB asked",
     "first streamed byte p50",
+    *(["processor time of an answer"] if Path("/proc/self/stat").exists() else []),
     "answers a second, 1 client",
     "answers a second, 16 clients",
     *(f"100 streams at once, {name}" for name in ("upstream", "model", "guard")),

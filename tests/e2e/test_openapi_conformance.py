@@ -13,6 +13,7 @@ import schemathesis
 import urllib3
 
 from shared.gateway.openapi import openapi_document
+from shared.models.wire import MAX_TOOLS
 from shared.policy import load_policy
 
 SEED = 1_605
@@ -47,8 +48,9 @@ def declare_the_chosen_tool(case):
     """JSON Schema cannot say that the name in ``tool_choice`` must be one of those in ``tools``."""
     match case.body:
         case {"tool_choice": {"function": {"name": str()} as function, "type": "function"}, **rest}:
-            others = rest["tools"][1:] if isinstance(rest.get("tools"), list) else []
-            case.body = {**case.body, "tools": [*others, {"type": "function", "function": function}]}
+            others = rest["tools"] if isinstance(rest.get("tools"), list) else []
+            kept = others[: MAX_TOOLS - 1] if len(others) == MAX_TOOLS else others  # no more than may be, nor fewer
+            case.body = {**case.body, "tools": [*kept, {"type": "function", "function": function}]}
 
 
 def is_true_to_the_document(case, stack):
