@@ -19,9 +19,13 @@ from shared.models.client import ModelClient
 from shared.policy.types import Issuer
 from shared.stores.connect import connect_documents, connect_events, connect_secrets
 from shared.stores.secret_reader import SecretReader
+from shared.switch.switch import KillSwitch
 from shared.web.start import Start
 
 _AUDIT_SOURCE = "//wardgate/guard"
+
+_KILLED_EVENTS = 10
+"""Events a minute, for each key and process, of calls that the kill switch refuses."""
 
 
 def assemble(start: Start, pipeline: Pipeline) -> Services:
@@ -41,6 +45,7 @@ def assemble(start: Start, pipeline: Pipeline) -> Services:
         policy=start.policy,
         clock=clock,
         authenticator=Authenticator(ApiKeys(documents, secrets, clock), _oidc(policy.identity.issuers)),
+        switch=KillSwitch(documents),
         admission=Limiter(documents, policy.limits, policy.admission, clock),
         idempotency=Idempotency(documents, clock),
         pipeline=pipeline,
@@ -60,6 +65,7 @@ def assemble(start: Start, pipeline: Pipeline) -> Services:
             message="Too many failed logins from this address.",
         ),
         uncharged=AddressCap(policy.identity.unauthenticated_per_minute, clock),
+        killed=AddressCap(_KILLED_EVENTS, clock),
     )
 
 

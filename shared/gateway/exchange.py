@@ -14,6 +14,7 @@ from shared.guards.port import VERDICTS, Finding, GuardRun, Verdict
 from shared.guards.receipt import Receipt
 from shared.identity.caller import Caller
 from shared.models.wire import ChatCompletion, TokenUsage
+from shared.switch.switch import CallKilled
 from shared.web.log import log
 
 
@@ -77,8 +78,8 @@ class Exchange:
             log("ERROR", "guard.failed", request_id=self.request_id, guard=guard, error=fault)
 
     def fail(self, error: ApiError) -> None:
-        """End without an answer: blocked by a guard or failed. Raises as ``end`` does."""
-        self.end("blocked" if isinstance(error, ContentFiltered) else "failed", error.code)
+        """End without an answer: blocked by a guard, killed by the operator, or failed. Raises as ``end`` does."""
+        self.end(_decision(error), error.code)
 
     def end(self, decision: Decision, error_code: str | None = None) -> None:
         """Settle the reservation and record the event.
@@ -163,3 +164,9 @@ class Exchange:
             limit_exceeded=self.limit_exceeded,
             trace_id=self.trace_id,
         )
+
+
+def _decision(error: ApiError) -> Decision:
+    if isinstance(error, ContentFiltered):
+        return "blocked"
+    return "killed" if isinstance(error, CallKilled) else "failed"

@@ -30,17 +30,29 @@ class StreamedAnswer:
         once: Keeps the stream for a retry under the same ``Idempotency-Key``.
         upstream: The model's chunks; their first one has arrived.
         asked: The request as it went on to the model.
+        scopes: What the kill switch may end it by.
         wants_usage: Whether the caller asked for the chunk that counts tokens.
     """
 
     def __init__(
-        self, exchange: Exchange, once: Once, upstream: ModelAnswer, asked: ChatRequest, *, wants_usage: bool
+        self,
+        exchange: Exchange,
+        once: Once,
+        upstream: ModelAnswer,
+        asked: ChatRequest,
+        *,
+        scopes: tuple[str, ...],
+        wants_usage: bool,
     ) -> None:
         self._exchange = exchange
         self._once = once
         self._upstream = upstream
         self._guarded = GuardedAnswer(exchange.services.pipeline, asked)
         self._wants_usage = wants_usage
+        self._scopes = scopes
+        self._called: dict[tuple[int, int], str] = {}
+        """The name of each tool call, by choice and place, as far as it has come."""
+
         exchange.answered_by(upstream.upstream, upstream.upstream_model)
 
     def response(self, headers: Mapping[str, str]) -> Response:
@@ -82,6 +94,7 @@ class StreamedAnswer:
         """What may leave, as it comes. A blocked answer is not waited for: the upstream's work is ended."""
         guarded = self._guarded
         for chunk in self._upstream:
+            self._exchange.services.switch.check(self._scopes)  # also where the guards hold everything back
             if chunk.usage:
                 self._exchange.usage = chunk.usage
             yield from self._shown(guarded.feed(chunk))
@@ -91,12 +104,23 @@ class StreamedAnswer:
 
     def _shown(self, chunks: list[ChatChunk]) -> Iterator[ChatChunk]:
         for chunk in chunks:
+            self._check_switch(chunk)
             chunk.model = self._exchange.model or chunk.model
             if self._wants_usage:
                 yield chunk
             elif chunk.choices:
                 chunk.usage = UNSET
                 yield chunk
+
+    def _check_switch(self, chunk: ChatChunk) -> None:
+        """Stop before a chunk that the kill switch is on for, be it for a tool that no one declared."""
+        for choice in chunk.choices:
+            for call in choice.delta.tool_calls or ():
+                place = (choice.index, call.index)
+                name = call.function.name if call.function is not None else None
+                self._called[place] = self._called.get(place, "") + (name or "")
+        tools = (f"tool:{name}" for name in self._called.values())
+        self._exchange.services.switch.check((*self._scopes, *tools))
 
     def _end(self) -> bytes:
         """End the exchange; answers the receipt and the mark that the stream is whole."""
@@ -107,6 +131,7 @@ class StreamedAnswer:
 
     def _failed(self, error: ApiError) -> bytes:
         """End the exchange because of an error; answers the error as OpenAI's streams tell one."""
+        self._upstream.close()
         self._once.interrupted()
         if self._exchange.decision is None:
             self._note_answer()
