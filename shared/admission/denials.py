@@ -27,10 +27,13 @@ class Denial:
     retry_after: int
     """From ``at``, in nanoseconds."""
 
+    free: int
+    """What the limit had left: a smaller request may still be let in."""
+
     exceeded: LimitState
     limits: tuple[LimitState, ...]
 
-    def covers(self, now: int) -> bool:
+    def lasts(self, now: int) -> bool:
         """Whether it may be repeated at ``now``."""
         return self.at <= now < self.at + min(self.retry_after, LONGEST)
 
@@ -62,16 +65,22 @@ class DenialCache:
     def __len__(self) -> int:
         return len(self._denials)
 
-    def find(self, limit: str, subject: str, now: int) -> Denial | None:
-        """A denial that may be repeated at ``now``."""
-        denial = self._denials.get((limit, subject))
-        return denial if denial is not None and denial.covers(now) else None
+    def find(self, counter: tuple[str, str], cost: int, now: int) -> Denial | None:
+        """A denial that may be repeated at ``now`` for a request of this cost.
 
-    def add(self, limit: str, subject: str, denial: Denial) -> None:
+        Args:
+            counter: The limit's name and the subject.
+            cost: What the request would be charged.
+            now: Nanoseconds since the Unix epoch.
+        """
+        denial = self._denials.get(counter)
+        return denial if denial is not None and cost > denial.free and denial.lasts(now) else None
+
+    def add(self, counter: tuple[str, str], denial: Denial) -> None:
         """Remember a denial; where there are too many, forget those that are over, or else all."""
         with self._lock:
             if len(self._denials) >= CAPACITY:
-                self._denials = {key: kept for key, kept in self._denials.items() if kept.covers(denial.at)}
+                self._denials = {key: kept for key, kept in self._denials.items() if kept.lasts(denial.at)}
             if len(self._denials) >= CAPACITY:
                 self._denials = {}
-            self._denials[limit, subject] = denial
+            self._denials[counter] = denial
