@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from limits.aio.storage import MovingWindowSupport as AsyncMovingWindowSupport
@@ -36,7 +36,7 @@ _PAUSE_SECONDS = 0.01
 class FirestoreStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport, TimestampedSlidingWindow):
     """All three strategies for threads. One commit per hit; see ``docs/limits-storage.md`` for the exceptions."""
 
-    STORAGE_SCHEME: ClassVar = ["firestore"]
+    STORAGE_SCHEME = ["firestore"]  # noqa: RUF012  # as the base class declares it
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ class AsyncFirestoreStorage(
 ):
     """All three strategies for event loops; as ``FirestoreStorage`` otherwise."""
 
-    STORAGE_SCHEME: ClassVar = ["async+firestore"]
+    STORAGE_SCHEME = ["async+firestore"]  # noqa: RUF012  # as the base class declares it
 
     def __init__(
         self,
@@ -282,7 +282,7 @@ class AsyncFirestoreStorage(
 
 def _pause(attempt: int) -> float:
     """Seconds before an aborted commit is sent again: drawn below a bound that doubles."""
-    return random.random() * _PAUSE_SECONDS * 2**attempt  # noqa: S311  # spreads load, hides nothing
+    return random.uniform(0, _PAUSE_SECONDS * (1 << attempt))  # noqa: S311  # spreads load, hides nothing
 
 
 def _parse(uri: str | None) -> tuple[str, str, str]:

@@ -222,7 +222,7 @@ class Windows:
                     return False
                 self._logs.drop(key)
                 continue
-            entries = _shortened([*live, (max(now, live[-1][0]) if live else now, amount)])
+            entries = shortened([*live, (max(now, live[-1][0]) if live else now, amount)])
             fields = {"log": _pack(entries), "expires_at": _utc(now + int(expiry * _SECOND))}
             try:
                 result = (yield [_replacing(path, fields, known.updated_at)]).results[0]
@@ -364,9 +364,9 @@ def _epoch(period: int) -> int:
     return max(64, 3600 * _SECOND // period)
 
 
-def _shortened(entries: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+def shortened(entries: Sequence[tuple[int, int]], most: int = _LOG_ENTRIES) -> tuple[tuple[int, int], ...]:
     """A log that is too long, with each pair of entries taken as of the later: stricter, never laxer."""
-    if len(entries) <= _LOG_ENTRIES:
+    if len(entries) <= most:
         return tuple(entries)
     pairs = zip(entries[::2], entries[1::2], strict=False)
     merged = [(later[0], earlier[1] + later[1]) for earlier, later in pairs]
