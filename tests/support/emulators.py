@@ -13,6 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
+
+from shared.stores.documents import Write
+from shared.stores.firestore_channel import make_stubs, metadata, open_channel
+from shared.stores.firestore_wire import encode_commit
 from tests.support.tools import absent
 
 _JAR = Path("platform") / "cloud-firestore-emulator" / "cloud-firestore-emulator.jar"
@@ -85,10 +90,22 @@ def _answers(process: subprocess.Popen[bytes], address: str) -> bool:
     while process.poll() is None and time.monotonic() < deadline:
         try:
             with socket.create_connection((host, int(port)), timeout=1.0):
-                return True
+                break
         except OSError:
             time.sleep(0.1)
-    return False
+    return process.poll() is None and _warm_up(address)
+
+
+def _warm_up(address: str) -> bool:
+    """Commit once: Java's first takes seconds, which is longer than the deadlines that tests set."""
+    database = "projects/warm-up/databases/(default)"
+    with open_channel(grpc, address) as channel:
+        commit = make_stubs(channel, metadata(database, address))["Commit"]
+        try:
+            commit(encode_commit(database, [Write("warm/up")]), timeout=_START_SECONDS, wait_for_ready=True)
+        except grpc.RpcError:
+            return False
+    return True
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
