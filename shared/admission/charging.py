@@ -119,11 +119,16 @@ class Charging:
         self._purse_of = purse_of
         self._safety = safety
         self._offset: int | None = None
+        self._latest = 0
         self._seen: int | None = None
 
     def now(self) -> int:
         """Now by the store's clock, as far as it is known."""
         return self._clock.time_ns() + (self._offset or 0)
+
+    def latest(self) -> int:
+        """The latest that it can be by the store's clock, judged from the last commit."""
+        return self._clock.time_ns() + self._latest
 
     def counts_still(self, charge: Charge, now: int) -> bool:
         """Whether a commit that begins now changes the charge before it leaves its window."""
@@ -152,7 +157,7 @@ class Charging:
                 changes.merge(correction)
             corrections = ()
             places = [self._enter(counter, i, waiting, now, changes) for i, counter in enumerate(counters)]
-            changes.take_back(misplaced)
+            changes.take_back(charge for charge in misplaced if self.counts_still(charge, now))
             unnumbered = [asked for asked in waiting if asked.number is None]
             path, epoch = self._enter_numbers(now, key_id, changes, len(unnumbered))
             try:
@@ -171,8 +176,8 @@ class Charging:
             waiting = self._judge(places, waiting, values, now, last=attempt == _ATTEMPTS)
             if not waiting:
                 return
-        changes = Changes()
-        changes.take_back(misplaced)
+        changes, now = Changes(), self.now()
+        changes.take_back(charge for charge in misplaced if self.counts_still(charge, now))
         self.change(changes)
         raise StoreUnavailable("Commits take longer than a limit's buckets last.")
 
@@ -279,6 +284,7 @@ class Charging:
                 time.sleep(random.random() * _FIRST_PAUSE_SECONDS * 2**attempt)  # noqa: S311  # not a secret
         after = self._clock.time_ns()
         self._offset = clock_offset(self._offset or 0, before, after, done.commit_time)
+        self._latest = done.commit_time - before
         self._seen = done.commit_time
         values = {path: dict(result.increments) for path, result in zip(writes, done.results, strict=True)}
         return values, done.commit_time

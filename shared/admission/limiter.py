@@ -182,7 +182,9 @@ class Limiter:
             if counts:
                 changes.add(charge.path, charge.field, -charge.amount)
             if used:
-                counter.spend(each.at if isinstance(counter.rule.period, Day) else now, used, changes)
+                # In a bucket too early it would leave too early; in the next one it is read all the same.
+                at = each.at if isinstance(counter.rule.period, Day) else self._charging.latest()
+                counter.spend(at, used, changes)
         elif used == charge.amount or not counts:
             return
         elif purse := self._purse(counter):
@@ -231,8 +233,12 @@ class Limiter:
 
 def connect_limiter(documents: DocumentStore, policy: PolicyFile, clock: Clock) -> Limiter:
     """The limiter that a policy asks for."""
-    lease = policy.calls.deadline_seconds + _GRACE_SECONDS
-    return Limiter(documents, policy.limits, policy.admission, clock, lease_seconds=lease)
+    return Limiter(documents, policy.limits, policy.admission, clock, lease_seconds=lease_seconds(policy))
+
+
+def lease_seconds(policy: PolicyFile) -> int:
+    """How long what a call holds is held at most: longer than any call lasts."""
+    return policy.calls.deadline_seconds + _GRACE_SECONDS
 
 
 def _numbering(rules: Sequence[Rule], policy: AdmissionPolicy) -> Period:
