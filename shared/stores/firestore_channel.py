@@ -36,8 +36,9 @@ _OPTIONS = (
     ("grpc.service_config_disable_resolution", 1),
     # After an outage the next call must find Firestore again at once, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # Despite its name, the bound on one attempt to connect.
+    ("grpc.min_reconnect_backoff_ms", 5000),
     # A connection that swallows everything is given up after 5 s, not after TCP's quarter of an hour.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 5_000),

@@ -66,11 +66,12 @@ def test_headers_cost_no_call(
 def test_a_denied_call_is_free_where_the_page_says_so(
     firestore_project: str, monkeypatch: pytest.MonkeyPatch, calls: Counter[str]
 ) -> None:
-    for strategy, commits in (("moving-window", 0), ("sliding-window-counter", 2), ("fixed-window", 3)):
+    # A sliding window counter denies from memory for a second, which a busy machine may need for one call.
+    for strategy, most in (("moving-window", 0), ("sliding-window-counter", 6), ("fixed-window", 3)):
         client = example(monkeypatch, f"{firestore_project}-{strategy[:5]}", strategy).test_client()
         for _ in range(3):
             client.get("/")
         calls.clear()
         assert [client.get("/").status_code for _ in range(3)] == [429] * 3
-        assert calls["Commit"] <= commits + (strategy == "sliding-window-counter") * 4
+        assert calls["Commit"] <= most
         assert calls["GetDocument"] == 0

@@ -64,11 +64,14 @@ def _committed(request: bytes) -> bytes:
 
 
 @contextmanager
-def firestore_server(address: str = "127.0.0.1:0") -> Iterator[FirestoreServer]:
-    """Run it on a loopback address."""
+def firestore_server(
+    address: str = "127.0.0.1:0", credentials: grpc.ServerCredentials | None = None
+) -> Iterator[FirestoreServer]:
+    """Run it on a loopback address, over TLS where it has credentials."""
     handler = FirestoreServer()
     server = grpc.server(ThreadPoolExecutor(8), handlers=[handler], options=[("grpc.so_reuseport", 0)])
-    handler.address = f"127.0.0.1:{server.add_insecure_port(address)}"
+    port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+    handler.address = f"127.0.0.1:{port}"
     server.start()
     try:
         yield handler
