@@ -101,6 +101,8 @@ def attributes_of(interaction: Interaction, pepper: Pepper | None) -> dict[str, 
         "wardgate.admission.seq": it.admission_seq,
         "wardgate.admission.epoch": it.admission_epoch,
         "wardgate.admission.mode": it.admission_mode,
+        "wardgate.admission.unknown": [{"limit": name, "amount": amount} for name, amount in it.admission_unknown]
+        or None,
         "wardgate.limits.charged": list(it.limits_charged),
         "wardgate.limits.exceeded": it.limit_exceeded,
         "wardgate.trace.id": it.trace_id,

@@ -54,6 +54,9 @@ class Interaction:
     admission_seq: int | None = None
     admission_epoch: str | None = None
     admission_mode: str | None = None
+    admission_unknown: tuple[tuple[str, int], ...] = ()
+    """Limits and amounts of a charge of which nobody knows whether the store took it."""
+
     limits_charged: tuple[str, ...] = ()
     limit_exceeded: str | None = None
     trace_id: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 
 from shared.admission.idempotency import Idempotency
-from shared.admission.limiter import Limiter
+from shared.admission.limiter import connect_limiter
 from shared.audit.writer import ChainWriter
 from shared.clock import SystemClock
 from shared.gateway.receipt_keys import ReceiptKeys
@@ -46,7 +46,7 @@ def assemble(start: Start, pipeline: Pipeline) -> Services:
         clock=clock,
         authenticator=Authenticator(ApiKeys(documents, secrets, clock), _oidc(policy.identity.issuers)),
         switch=KillSwitch(documents),
-        admission=Limiter(documents, policy.limits, policy.admission, clock),
+        admission=connect_limiter(documents, policy, clock),
         idempotency=Idempotency(documents, clock),
         pipeline=pipeline,
         model=ModelClient(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 from flask import Request, Response
 
 from shared.admission.idempotency import StoredAnswer
-from shared.admission.port import Usage
+from shared.admission.usage import counted, estimate, texts_of
 from shared.errors import ApiError, NotFound
 from shared.gateway.admit import admit
 from shared.gateway.call import Call
@@ -26,6 +28,8 @@ from shared.switch.state import scopes_of
 from shared.web.http_client import CallCancelled
 from shared.web.request import decode_json, read_json_body
 from shared.web.responses import json_response
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,8 @@ def _replay(exchange: Exchange, stored: StoredAnswer) -> Response:
 
 def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> Response:
     services = exchange.services
-    headers = {} if once.paid else admit(exchange, Usage())
+    exchange.alias, exchange.estimate = asked.alias, estimate(asked.chat, asked.alias)
+    headers = {} if once.paid else admit(exchange, exchange.estimate)
     inspection = services.pipeline.inspect_request(asked.chat)
     exchange.prompt_inspected(inspection)
     inspection.raise_if_blocked()
@@ -116,15 +121,17 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
         exchange.request_id, services.policy.file.calls.deadline_seconds, request.environ, pulse=check_switch
     )
     forwarded = _for_the_model(inspection.request, asked.alias)
+    exchange.model_asked = True
     if asked.chat.stream:
-        upstream = services.model.stream(forwarded, call)
+        upstream = _answered(exchange, lambda: services.model.stream(forwarded, call))
         wants_usage = bool(asked.chat.stream_options and asked.chat.stream_options.include_usage)
         return StreamedAnswer(
             exchange, once, upstream, inspection.request, scopes=asked.scopes, wants_usage=wants_usage
         ).response(headers)
-    answer = services.model.complete(forwarded, call)
+    answer = _answered(exchange, lambda: services.model.complete(forwarded, call))
     exchange.answered_by(answer.upstream, answer.upstream_model)
     exchange.usage = answer.completion.usage or None
+    exchange.answer_bytes = sum(counted(text) for text in texts_of(answer.completion))
     services.switch.check((*asked.scopes, *tool_scopes(answer.completion)))
     checked = services.pipeline.inspect_answer(answer.completion, inspection.request)
     exchange.answer_inspected(checked)
@@ -135,6 +142,15 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
     headers["wardgate-receipt"] = exchange.receipt(checked.completion)
     once.answered(200, "application/json", body)
     return json_response(body, headers=headers)
+
+
+def _answered(exchange: Exchange, ask: Callable[[], Answer]) -> Answer:
+    """The model's answer. Where there is none because of an error, nothing was used of it."""
+    try:
+        return ask()
+    except ApiError:
+        exchange.model_asked = False
+        raise
 
 
 def _for_the_model(chat: ChatRequest, alias: ModelAlias) -> ChatRequest:
