@@ -61,6 +61,7 @@ class Asked:
     """By counter."""
 
     number: Number | None = None
+    committed: int = 0
     charged: list[Charged] | None = None
     states: tuple[LimitState, ...] = ()
     over: tuple[str, ...] = ()
@@ -173,6 +174,8 @@ class Charging:
                 _restore(places)
                 continue
             misplaced = ()
+            for asked in waiting:
+                asked.committed = committed
             waiting = self._judge(places, waiting, values, now, last=attempt == _ATTEMPTS)
             if not waiting:
                 return

@@ -112,7 +112,8 @@ class Limiter:
         if asked.over:
             log("WARNING", "admission.over", limits=",".join(asked.over), key_id=caller.key_id)
         kept = _Kept(self, group, asked.charged or [])
-        return Reservation(asked.states, asked.number.seq, asked.number.epoch, over=asked.over, charges=kept)
+        number = asked.number
+        return Reservation(asked.states, number.seq, number.epoch, asked.committed, over=asked.over, charges=kept)
 
     def settle(self, reservation: Reservation, actual: Usage) -> None:
         """Turn the charge into what was really used. Never raises; a failure is logged."""
@@ -225,7 +226,7 @@ class Limiter:
                 raise
             except LargerThanLimit as larger:  # than this process's share of it: another time it may pass
                 raise AdmissionUnavailable(unknown) from larger
-            return replace(reservation, seq=0, epoch="", mode="local", unknown=unknown)
+            return replace(reservation, seq=0, epoch="", committed=0, mode="local", unknown=unknown)
         if self._policy.fail == "open":
             return Reservation((), seq=0, epoch="", mode="failed_open", unknown=unknown)
         raise AdmissionUnavailable(unknown) from asked.failure

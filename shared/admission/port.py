@@ -62,6 +62,9 @@ class Reservation:
     epoch: str
     """The numbering that ``seq`` belongs to."""
 
+    committed: int = 0
+    """The store's time of the commit that let it in, in nanoseconds since the Unix epoch; 0 without one."""
+
     mode: str = "normal"
     """How it was decided: ``normal``, or the failure mode that applied: ``failed_open`` or ``local``."""
 

@@ -31,6 +31,8 @@ from shared.web.responses import json_response
 
 Answer = TypeVar("Answer")
 
+_TIMEOUT = 504
+
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
@@ -145,11 +147,11 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
 
 
 def _answered(exchange: Exchange, ask: Callable[[], Answer]) -> Answer:
-    """The model's answer. Where there is none because of an error, nothing was used of it."""
+    """The model's answer. Where an error takes its place nothing was used; of one that came too late, who knows."""
     try:
         return ask()
-    except ApiError:
-        exchange.model_asked = False
+    except ApiError as error:
+        exchange.model_asked = error.status == _TIMEOUT
         raise
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,6 @@ from shared.admission.windows import day_of
 from shared.errors import ServiceUnavailable, StoreContended, StoreUnavailable
 from shared.identity.caller import DEFAULT_SCOPES, Caller
 from shared.policy.types import AdmissionPolicy, RateLimit
-from shared.stores.documents import CommitResult, Delete, Write
 from tests.support.virtual_time import SECOND, ManualClock, SkewedClock, VirtualDocuments
 
 LEASE_SECONDS = 20
@@ -37,18 +35,6 @@ CALLERS = (
     Caller("acme", "key-2", "api_key", frozenset(DEFAULT_SCOPES), user="ann"),
     Caller("other", "key-3", "api_key", frozenset(DEFAULT_SCOPES)),
 )
-
-
-class Watched(VirtualDocuments):
-    """Tells when the last commit was that charged a request: only such a commit looks at the numbers."""
-
-    charged_at = 0
-
-    def commit(self, writes: Sequence[Write | Delete]) -> CommitResult:
-        done = super().commit(writes)
-        if any("seq" in write.increments for write in writes if isinstance(write, Write)):
-            self.charged_at = done.commit_time
-        return done
 
 
 @dataclass(eq=False)
@@ -73,7 +59,7 @@ class AdmissionMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = ManualClock(1_800_000_000 * SECOND)
-        self.store = Watched(self.clock)
+        self.store = VirtualDocuments(self.clock)
         self.policy = AdmissionPolicy(deadline_ms=DEADLINE_MS)
         self.admitted: list[Admitted] = []
         self.numbers: set[tuple[str, str, int]] = set()
@@ -128,7 +114,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         finally:
             self.faults, self.delays = [], []
         self.number(caller, reservation.epoch, reservation.seq)
-        at = self.store.charged_at
+        at = reservation.committed
         self.admitted.append(Admitted(caller, client, at, reservation, usage))
         self.check(at)
 
