@@ -128,16 +128,13 @@ class Rule:
 class Counter:
     """One limit of the policy, as it counts one subject."""
 
-    __slots__ = ("rule", "subject")
+    __slots__ = ("identity", "rule", "subject")
 
     def __init__(self, rule: Rule, subject: str) -> None:
         self.rule = rule
         self.subject = subject
-
-    @property
-    def identity(self) -> tuple[str, str]:
+        self.identity = (rule.limit.name, subject)
         """Names the counter among all."""
-        return self.rule.limit.name, self.subject
 
     def enter(self, now: int, amount: int, changes: Changes, *, seen: int | None = None) -> Entry:
         """Charge ``amount`` at ``now``, and read every bucket that decides on it.

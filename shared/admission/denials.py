@@ -17,7 +17,12 @@ CAPACITY = 10_000
 """Denials remembered at once; one that is forgotten costs a commit."""
 
 
-@dataclass(frozen=True, slots=True)
+_TELLS = _SECOND // 20
+"""For so long a repeated denial is told in the same words. They are those of its beginning, so that nobody
+comes back too early."""
+
+
+@dataclass(slots=True)
 class Denial:
     """A denial as it was decided."""
 
@@ -32,6 +37,7 @@ class Denial:
 
     exceeded: LimitState
     limits: tuple[LimitState, ...]
+    _told: tuple[int, float, tuple[LimitState, ...], dict[str, str]] | None = None
 
     def lasts(self, now: int) -> bool:
         """Whether it may be repeated at ``now``."""
@@ -39,11 +45,16 @@ class Denial:
 
     def error(self, now: int, *, seq: int | None = None, epoch: str | None = None) -> LimitExceeded:
         """The error for the caller, its durations counted from ``now``."""
-        passed = (now - self.at) / _SECOND
-        wait = max(0.0, self.retry_after / _SECOND - passed)
-        limits = tuple(_later(state, passed) for state in self.limits) if passed else self.limits
+        turn = (now - self.at) // _TELLS
+        told = self._told
+        if told is None or told[0] != turn:
+            passed = turn * _TELLS / _SECOND
+            wait = max(0.0, self.retry_after / _SECOND - passed)
+            limits = tuple(_later(state, passed) for state in self.limits) if passed else self.limits
+            told = self._told = (turn, wait, limits, rate_limit_headers(limits, wait))
+        _, wait, limits, headers = told
         error = LimitExceeded(self.exceeded, wait, limits, seq=seq, epoch=epoch)
-        error.headers.update(rate_limit_headers(limits, wait))
+        error.headers = dict(headers)
         return error
 
 

@@ -28,6 +28,7 @@ _GRACE_SECONDS = 30
 """A lease lasts so much longer than the longest call."""
 
 _PURSES = 10_000
+_KNOWN = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class Limiter:
         self._denials = DenialCache()
         self._groups: Groups[_Requested | Changes] = Groups(self._run)
         self._purses: dict[tuple[str, str], Purse] = {}
+        self._known: dict[tuple[str, str, str | None, str], Sequence[Counter]] = {}
         self._lock = threading.Lock()
         self._local = _local(limits, policy, clock, lease_seconds) if policy.fail == "local" else None
 
@@ -130,15 +132,30 @@ class Limiter:
             LargerThanLimit: Too much for a limit by itself.
         """
         counters, costs = [], []
-        for rule in self._rules:
-            subject = subject_of(rule.limit, caller)
-            if subject is None or not rule.counts(caller, model) or not (cost := rule.cost(estimate)):
-                continue
-            if cost > rule.limit.amount and rule.enforced:
-                raise LargerThanLimit(rule.limit.name, rule.limit.kind, rule.limit.amount, cost)
-            counters.append(Counter(rule, subject))
-            costs.append(cost)
+        for counter in self._counters(caller, model):
+            rule = counter.rule
+            if cost := rule.cost(estimate):
+                if cost > rule.limit.amount and rule.enforced:
+                    raise LargerThanLimit(rule.limit.name, rule.limit.kind, rule.limit.amount, cost)
+                counters.append(counter)
+                costs.append(cost)
         return counters, tuple(costs)
+
+    def _counters(self, caller: Caller, model: str) -> Sequence[Counter]:
+        """The limits that are for such requests, each as it counts this caller."""
+        key = (caller.tenant, caller.key_id, caller.user, model)
+        counters = self._known.get(key)
+        if counters is None:
+            counters = [
+                Counter(rule, subject)
+                for rule in self._rules
+                if (subject := subject_of(rule.limit, caller)) is not None and rule.counts(caller, model)
+            ]
+            with self._lock:
+                if len(self._known) >= _KNOWN:
+                    self._known = {}
+                self._known[key] = counters
+        return counters
 
     def _run(self, key: Hashable, group: Sequence[_Requested | Changes]) -> None:
         """Commit a group. Every request is told what became of it; corrections never fail."""
