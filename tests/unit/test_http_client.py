@@ -485,3 +485,37 @@ def test_a_tls_handshake_that_hangs_can_be_cancelled_and_times_out():
         cancel_soon(cancel)
         with pytest.raises(CallCancelled):
             call(HttpClient(url, connect_timeout=30), seconds=30, cancel=cancel)
+
+
+def test_a_call_that_waits_is_asked_whether_to_go_on(server, client):
+    class Enough(Exception):
+        pass
+
+    asked = []
+
+    def pulse():
+        asked.append(time.monotonic())
+        if len(asked) == 3:
+            raise Enough
+
+    server.script(silence())
+    with pytest.raises(Enough):
+        client.send("POST", "/x", headers={}, deadline=time.monotonic() + 20, pulse=pulse)
+    assert server.requests[0].hung_up.wait(10), "the server still works for nobody"
+    server.script(answer({}))
+    assert call(client)[0] == 200
+
+
+def test_being_asked_changes_nothing_else(server, client):
+    asked = []
+
+    def pulse():
+        asked.append(True)
+
+    server.script(stream(pace=0.6), silence())
+    with client.send("POST", "/x", headers={}, deadline=time.monotonic() + 20, pulse=pulse) as response:
+        whole = response.read(LIMIT)
+    assert whole.endswith(b"[DONE]\n\n")
+    assert len(asked) >= 4
+    with pytest.raises(DeadlineExceeded):
+        client.send("POST", "/x", headers={}, deadline=time.monotonic() + 0.8, pulse=pulse)
