@@ -66,15 +66,19 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.faults: list[str] = []
         self.delays: list[float] = []
 
-    @initialize(skews=st.lists(st.floats(-100, 100), min_size=3, max_size=3))
-    def start(self, skews: list[float]) -> None:
+    @initialize(
+        skews=st.lists(st.floats(-100, 100), min_size=3, max_size=3),
+        limits=st.lists(st.sampled_from(LIMITS), min_size=1, max_size=2, unique_by=lambda limit: limit.name),
+    )
+    def start(self, skews: list[float], limits: list[RateLimit]) -> None:
+        self.limits = limits  # few, so that one does not hide that another fails
         self.skews = [round(skew * SECOND) for skew in skews]
         self.clients = [self.process(index) for index in range(3)]
         self.store.before, self.store.after = self.on_the_way, self.on_the_way_back
 
     def process(self, index: int) -> Limiter:
         clock = SkewedClock(self.clock, self.skews[index])
-        return Limiter(self.store, LIMITS, self.policy, clock, lease_seconds=LEASE_SECONDS)
+        return Limiter(self.store, self.limits, self.policy, clock, lease_seconds=LEASE_SECONDS)
 
     def on_the_way(self) -> None:
         self.delay = self.delays.pop() if self.delays else 0.001
@@ -97,12 +101,17 @@ class AdmissionMachine(RuleBasedStateMachine):
         answer=st.integers(0, 60),
         faults=st.lists(st.sampled_from(["", "", "", "contended", "unreachable", "lost"]), max_size=2),
         delays=st.lists(st.floats(0, 0.5), max_size=3),
+        times=st.integers(1, 8),
     )
     def ask(
-        self, client: int, caller: Caller, prompt: int, answer: int, faults: list[str], delays: list[float]
+        self, client: int, caller: Caller, prompt: int, answer: int, faults: list[str], delays: list[float], times: int
     ) -> None:
         self.faults, self.delays = faults, delays
-        usage = Usage(1, prompt, answer, cost=prompt + 2 * answer)
+        for _ in range(times):
+            self.ask_once(client, caller, Usage(1, prompt, answer, cost=prompt + 2 * answer))
+        self.faults, self.delays = [], []
+
+    def ask_once(self, client: int, caller: Caller, usage: Usage) -> None:
         try:
             reservation = self.clients[client].reserve(caller, "default", usage)
         except LimitExceeded as denied:
@@ -111,12 +120,9 @@ class AdmissionMachine(RuleBasedStateMachine):
             return
         except (ServiceUnavailable, LargerThanLimit):
             return
-        finally:
-            self.faults, self.delays = [], []
         self.number(caller, reservation.epoch, reservation.seq)
-        at = reservation.committed
-        self.admitted.append(Admitted(caller, client, at, reservation, usage))
-        self.check(at)
+        self.admitted.append(Admitted(caller, client, reservation.committed, reservation, usage))
+        self.check(reservation.committed)
 
     def number(self, caller: Caller, epoch: str | None, seq: int) -> None:
         place = (caller.key_id, epoch or "", seq)
@@ -149,7 +155,16 @@ class AdmissionMachine(RuleBasedStateMachine):
             if each.client == client and each.settled_at is None:
                 each.crashed = True
 
-    @rule(seconds=st.one_of(st.floats(0, 2), st.floats(0, 40), st.floats(0, 90_000)))
+    @rule(
+        seconds=st.one_of(
+            st.floats(0, 2),
+            st.floats(5.5, 8),
+            st.floats(18, 26),
+            st.floats(28, 34),
+            st.floats(54, 66),
+            st.floats(0, 90_000),
+        )
+    )
     def wait(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
@@ -161,7 +176,7 @@ class AdmissionMachine(RuleBasedStateMachine):
     def check(self, now: int) -> None:
         """Every limit holds at the time of an admission; nothing is added to a limit at other times."""
         day = day_of(ZONE)
-        for limit in LIMITS:
+        for limit in self.limits:
             sums: dict[str, int] = {}
             for each in self.admitted:
                 if (who := _subject(limit, each.caller)) is not None:
