@@ -119,6 +119,11 @@ def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | Non
             for name in ("UPSTREAM_URL", "UPSTREAM_API_KEY")
             if env.get(name)
         )
+
+    def in_production(name: str, value: str, scheme: str, problem: str) -> None:
+        if not local and value.startswith(f"{scheme}://"):
+            faults.append(Fault(name, problem))
+
     policy = env.get("WARDGATE_POLICY")
     settings = Settings(
         environment="development" if local else "production",
@@ -135,6 +140,9 @@ def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | Non
         upstream_model=env.get("UPSTREAM_MODEL"),
         upstream_api_key=Secret(upstream_key.encode()) if upstream_key else None,
     )
+    in_production("WARDGATE_SECRETS", settings.secrets, "files", "is for development only; name Secret Manager.")
+    in_production("WARDGATE_IDENTITY", settings.identity, "local", "is for development only; give google://.")
+    in_production("WARDGATE_MODEL_URL", settings.model_url, "http", "must be https in production.")
     if faults:
         raise ConfigurationError(faults)
     return settings

@@ -10,7 +10,7 @@ the same key one runs and the other is told to wait::
 A process that dies leaves ``in_flight`` behind; its lease ends by itself, and the next attempt is not
 charged. That is bounded: after three free attempts the next one is charged like a new request, so a
 prompt that makes the model fail cannot be run for ever at the price of one. Answers that were not
-kept (streams, answers over 256 KiB) make a later retry a new, charged request.
+kept (interrupted streams, answers over 256 KiB) make a later retry a new, charged request.
 
 What is stored cannot be read with what the store holds: the answer is sealed under a key derived from
 the caller's credential, which Wardgate keeps only as a keyed hash, and the digest of the body, which
@@ -63,6 +63,8 @@ class StoredAnswer:
     status: int
     content_type: str
     body: bytes = field(repr=False)
+    receipt: str = field(default="", repr=False)
+    """The header that the answer had; empty where its receipt is in the body, or it had none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +277,8 @@ def _derive(credential: Secret, path: str, body_digest: bytes) -> _Keys:
 def _seal(handle: Handle, stored: StoredAnswer) -> bytes:
     nonce = os.urandom(_NONCE_BYTES)
     context = _context(handle.path, stored.status, stored.content_type)
-    return nonce + AESGCM(handle.keys.seal).encrypt(nonce, stored.body, context)
+    # The receipt is sealed too, since it holds a digest of the answer; a compact JWS has no line break.
+    return nonce + AESGCM(handle.keys.seal).encrypt(nonce, stored.receipt.encode() + b"\n" + stored.body, context)
 
 
 def _unseal(found: Document, keys: _Keys) -> StoredAnswer | None:
@@ -285,13 +288,14 @@ def _unseal(found: Document, keys: _Keys) -> StoredAnswer | None:
         return None
     status, content_type = found.fields["status"], found.fields["content_type"]
     try:
-        body = AESGCM(keys.seal).decrypt(
+        plain = AESGCM(keys.seal).decrypt(
             sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _context(found.path, status, content_type)
         )
     except InvalidTag:
         log("ERROR", "idempotency.answer_altered")
         return None
-    return StoredAnswer(status, content_type, body)
+    receipt, _, body = plain.partition(b"\n")
+    return StoredAnswer(status, content_type, body, receipt.decode())
 
 
 def _context(path: str, status: int, content_type: str) -> bytes:

@@ -119,6 +119,8 @@ def _replay(exchange: Exchange, stored: StoredAnswer) -> Response:
     exchange.end("replayed")
     response = Response(stored.body, stored.status, content_type=stored.content_type)
     response.headers["idempotent-replayed"] = "true"
+    if stored.receipt:
+        response.headers["wardgate-receipt"] = stored.receipt
     return response
 
 
@@ -153,7 +155,7 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
     exchange.finish_reasons = tuple(choice.finish_reason or "" for choice in checked.completion.choices)
     exchange.end("answered")
     headers["wardgate-receipt"] = exchange.receipt(checked.completion)
-    once.answered(200, "application/json", body)
+    once.answered(200, "application/json", body, headers["wardgate-receipt"])
     return json_response(body, headers=headers)
 
 

@@ -69,6 +69,8 @@ class Exchange:
     decision: Decision | None = None
     """How it ended; None while it runs."""
 
+    error_code: str | None = None
+
     recorded: Recorded | None = None
 
     def answered_by(self, upstream: str, upstream_model: str) -> None:
@@ -105,7 +107,7 @@ class Exchange:
         """
         if self.decision is not None:
             return
-        self.decision = decision
+        self.decision, self.error_code = decision, error_code
         if self.answer is None and self.prompt is not None and self.model is not None:
             self.guards += self.services.pipeline.not_run("output")
         if self.reservation is not None:

@@ -57,10 +57,10 @@ class Once:
         """The streamed answer is complete; keep what was remembered of it."""
         self.answered(200, content_type, b"".join(self._streamed))
 
-    def answered(self, status: int, content_type: str, body: bytes) -> None:
+    def answered(self, status: int, content_type: str, body: bytes, receipt: str = "") -> None:
         """The answer is final; keep it."""
         if self._handle is not None:
-            self._idempotency.finish(self._handle, StoredAnswer(status, content_type, body))
+            self._idempotency.finish(self._handle, StoredAnswer(status, content_type, body, receipt))
 
     def refused(self, error: ApiError, *, charged: bool) -> None:
         """No answer came of it. A final error is kept; after any other, a retry is not charged again."""

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 
 from flask import Request, Response
 
-from shared.errors import ApiError, Forbidden, MethodNotAllowed, NotFound, Unauthenticated
+from shared.errors import (
+    ApiError,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    Unauthenticated,
+    UnsupportedMediaType,
+)
 from shared.gateway.call import Call
 from shared.gateway.chat import chat
 from shared.gateway.exchange import Exchange
@@ -27,6 +37,9 @@ from shared.web.request import request_id_of
 from shared.web.responses import error_response
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"})
+_UNCHARGED = (BadRequest, Conflict, Forbidden, NotFound, PayloadTooLarge, UnsupportedMediaType)
+"""Mostly refused before a limit was charged, so they count on the key's cap in this process."""
+
 _CLIENT_GONE = 499
 """nginx's status for it; nobody reads the answer."""
 
@@ -112,7 +125,6 @@ class Gateway:
             self._services.unauthenticated.count(address)
             return self._cors.preflight(request, {"GET", "POST"})
         if route is None:
-            # Strangers are asked for a credential here too: a scanner learns nothing of what is served.
             self._authenticate(request, address)
             raise NotFound("There is no such route; see /openapi.json for those there are.")
         if request.method == "OPTIONS":
@@ -126,11 +138,15 @@ class Gateway:
             self._services.unauthenticated.count(address)
             return route.handler(self._services)
         caller = self._authenticate(request, address)
-        if not caller.may(route.scope):
-            raise Forbidden(f"The credential lacks the scope '{route.scope}'.")
         call = Call(request_id, caller, trace_id)
-        self._refuse_killed(route, call)
-        return route.handler(self._services, request, call)
+        try:
+            if not caller.may(route.scope):
+                raise Forbidden(f"The credential lacks the scope '{route.scope}'.")
+            self._refuse_killed(route, call)
+            return route.handler(self._services, request, call)
+        except _UNCHARGED:
+            self._services.uncharged.count(caller.key_id)
+            raise
 
     def _refuse_killed(self, route: Route, call: Call) -> None:
         """Refuse a caller who is switched off, before the body is read."""

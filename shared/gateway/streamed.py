@@ -93,6 +93,16 @@ class StreamedAnswer:
             self._once.interrupted()
             self._note_answer()
             self._end_quietly()
+        exchange = self._exchange
+        log(
+            "INFO" if exchange.decision in ("answered", "blocked", "cancelled") else "ERROR",
+            "stream.ended",
+            trace_id=exchange.trace_id,
+            request_id=exchange.request_id,
+            decision=exchange.decision,
+            code=exchange.error_code,
+            milliseconds=(exchange.services.clock.time_ns() - exchange.started_at) // 1_000_000,
+        )
 
     def _chunks(self) -> Iterator[ChatChunk]:
         """What may leave, as it comes. A blocked answer is not waited for: the upstream's work is ended."""

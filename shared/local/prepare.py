@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from shared.clock import SystemClock
+from shared.clock import SystemClock, utc
 from shared.errors import ApiError, ConfigurationError, Fault, StoreError, Unauthenticated
 from shared.identity.api_keys import ApiKeys
 from shared.identity.local_issuer import create_local_issuer
@@ -17,6 +17,7 @@ from shared.settings import Settings
 from shared.stores.connect import connect_documents, connect_secrets
 from shared.stores.files import FILE_MODE, require_private_folder
 from shared.stores.secret_reader import SecretReader
+from shared.stores.sqlite_documents import SqliteDocuments
 
 KEY_FILE = "dev-key"
 TENANT = "default"
@@ -53,8 +54,10 @@ def prepare(settings: Settings) -> str:
     try:
         create_local_issuer(Path(settings.identity.partition("://")[2]))
         ensure_secrets(store)
-        reader = SecretReader(store, settings.environment)
-        return _developer_key(ApiKeys(connect_documents(settings.documents), reader, SystemClock()), settings.home)
+        reader, documents = SecretReader(store, settings.environment), connect_documents(settings.documents)
+        if isinstance(documents, SqliteDocuments):
+            documents.sweep(utc(SystemClock()))  # in production the store's TTL does it
+        return _developer_key(ApiKeys(documents, reader, SystemClock()), settings.home)
     except (StoreError, ApiError, OSError) as error:
         raise ConfigurationError([Fault("WARDGATE_HOME", f"{settings.home} cannot be used: {error}")]) from error
 

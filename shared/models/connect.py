@@ -26,6 +26,10 @@ _RENEWAL_COOLDOWN = 5.0
 """Seconds between two readings of a key that its upstream refuses."""
 
 
+OVERRIDE = "upstream-url"
+"""What events and logs call the server that ``UPSTREAM_URL`` names."""
+
+
 def import_adapters(file: policy.PolicyFile) -> None:
     """Import what the policy's upstreams need beyond the rest, so that no request has to wait for it."""
     if any(isinstance(config, policy.VertexUpstream) for config in file.upstreams.values()):
@@ -50,7 +54,7 @@ def connect_router(file: policy.PolicyFile, settings: Settings) -> Router:
     def target(named: policy.Target) -> Target:
         breaker = CircuitBreaker(calls.breaker_failures, calls.breaker_seconds)
         if override is not None and isinstance(file.upstreams[named.upstream], policy.BuiltinUpstream):
-            return Target(named.upstream, override, settings.upstream_model, breaker)
+            return Target(OVERRIDE, override, settings.upstream_model, breaker)
         return Target(named.upstream, upstreams[named.upstream], named.model, breaker)
 
     aliases = {

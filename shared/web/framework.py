@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -12,6 +14,10 @@ from flask import request as current_request
 _CHUNK = 64 * 1024
 _DRAIN = 32 * 1024 * 1024
 """Cloud Run's own limit for an HTTP/1 request body."""
+
+_SILENCE_SECONDS = 0.5
+_DRAIN_SECONDS = 2.0
+"""A thread waits no longer for bytes that nobody reads; else a few silent clients would hold them all."""
 
 
 def answer_every_path(handler: Callable[[Request], Response]) -> None:
@@ -24,10 +30,16 @@ def answer_every_path(handler: Callable[[Request], Response]) -> None:
 def discard_body(request: Request) -> None:
     """Read away what is left of the body, so that a client which is still sending sees the answer, not a reset.
 
-    The framework does this too, but keeps all it reads, however much, and fails on a body that breaks off.
+    The framework does this too, but keeps all it reads, however much, waits for it however long, and fails on
+    a body that breaks off.
     """
-    drained = 0
-    with suppress(Exception):  # the client has left, or the body's framing is broken: the server's own errors
-        while drained < _DRAIN and (chunk := request.stream.read(_CHUNK)):
+    connection = request.environ.get("gunicorn.socket")
+    drained, until = 0, time.monotonic() + _DRAIN_SECONDS
+    with suppress(Exception):  # the client has left, is silent, or breaks the framing: the server's own errors
+        if isinstance(connection, socket.socket):
+            connection.settimeout(_SILENCE_SECONDS)
+        while drained < _DRAIN and time.monotonic() < until and (chunk := request.stream.read(_CHUNK)):
             drained += len(chunk)
+    if isinstance(connection, socket.socket):
+        connection.settimeout(None)
     request.stream = io.BytesIO()

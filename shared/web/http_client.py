@@ -108,6 +108,8 @@ class Response:
             except (OSError, HTTPException, ValueError) as error:
                 self._fail(error)
             if not piece:
+                if self._cancel.cancelled:  # the end of a body without a length looks the same
+                    self._fail(ConnectionError("cancelled"))
                 self._finish()
                 return
             taken += len(piece)

@@ -7,6 +7,8 @@ import jwt
 import pytest
 import urllib3
 
+from tests.support.raw_http import exchange, request_bytes
+
 HTTP = urllib3.PoolManager(retries=False)
 ORIGIN = "https://app.example.com"
 
@@ -121,6 +123,7 @@ def test_a_retry_with_the_same_idempotency_key_is_charged_once(stack):
     again = chat(stack, "Once", headers=headers)
     assert again.data == first.data
     assert again.headers["idempotent-replayed"] == "true"
+    assert again.headers["wardgate-receipt"] == first.headers["wardgate-receipt"]
     after = chat(stack)
     assert int(first.headers["x-ratelimit-remaining-requests"]) - 1 == int(
         after.headers["x-ratelimit-remaining-requests"]
@@ -173,6 +176,17 @@ def test_a_scan_reports_and_asks_no_model(open_stack):
 def test_control_characters_never_reach_the_model(open_stack):
     answer = chat(open_stack, "be\x00fore\x07 and\tafter\nit").json()["choices"][0]["message"]["content"]
     assert "before and\tafter\nit" in answer
+
+
+def test_an_answer_does_not_wait_for_a_body_that_never_comes(open_stack):
+    request = request_bytes("POST", "/v1/chat/completions", [("Host", "guard"), ("Content-Length", "100000")])
+    answer = exchange(open_stack.port, request)
+    assert (answer.status, answer.code) == (401, "missing_credentials")
+
+
+def test_refusals_that_cost_no_limit_are_capped_too(stack):
+    statuses = {chat(stack, model="nope").status for _ in range(650)}
+    assert statuses == {404, 429}
 
 
 def test_a_header_that_is_for_cloud_run_only_changes_nothing(open_stack):

@@ -352,6 +352,6 @@ def test_in_development_a_server_can_take_the_builtin_models_place(running_upstr
         client = ModelClient(function.url, function.tokens())
         answer = client.complete(chat(), model_call())
         client.close()
-    assert (answer.upstream, answer.upstream_model) == ("builtin", MODEL)
+    assert (answer.upstream, answer.upstream_model) == ("upstream-url", MODEL)
     [sent] = running_upstream.requests
     assert (sent.json["model"], sent.headers["authorization"]) == ("small", "Bearer sk-dev")

@@ -116,7 +116,7 @@ def test_a_key_that_cannot_be_read(server, tmp_path, capfd):
 def test_the_development_override(server, tmp_path):
     router = connect_router(policy(server), settings(tmp_path, UPSTREAM_URL=server.url, UPSTREAM_API_KEY="sk-dev"))
     routed = ask(router, "default")
-    assert (routed.upstream, routed.upstream_model, routed.answer.model) == ("builtin", MODEL, "default")
+    assert (routed.upstream, routed.upstream_model, routed.answer.model) == ("upstream-url", MODEL, "default")
     [sent] = server.requests
     assert (sent.json["model"], sent.headers["authorization"]) == ("default", "Bearer sk-dev")
     close(router)

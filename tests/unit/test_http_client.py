@@ -302,6 +302,22 @@ def test_another_thread_can_end_a_stream(server, client):
     assert server.requests[0].hung_up.wait(5)
 
 
+def test_a_cancelled_body_without_a_length_is_no_whole_body(server, client):
+    def endless(exchange):
+        exchange.raw(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\ndata: 1\n\n")
+        exchange.pause(30)
+        return False
+
+    server.script(endless)
+    cancel = Cancellation()
+    with client.send("POST", "/", headers={}, deadline=time.monotonic() + 30, cancel=cancel) as response:
+        pieces = response.pieces(LIMIT)
+        next(pieces)
+        cancel_soon(cancel)
+        with pytest.raises(CallCancelled):
+            list(pieces)
+
+
 def test_another_thread_can_end_a_connect():
     with full_listener() as port:
         cancel = Cancellation()
