@@ -138,7 +138,7 @@ def table_lines(entries: Iterator[Entry]) -> Iterator[str]:
 
 
 def _line(time: str, decision: Any, tenant: Any, key: Any, model: Any, request: Any, notes: str) -> str:
-    cells = ((time, 27), (decision, 11), (tenant, 12), (key, 20), (model, 16), (request, 28), (notes, 0))
+    cells = ((time, 27), (decision, 11), (tenant, 12), (key, 24), (model, 16), (request, 28), (notes, 0))
     return "  ".join(f"{_printable('-' if value is None else str(value)):<{width}}" for value, width in cells).rstrip()
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 from shared.audit.port import Decision
 from shared.audit.show import Filter, json_line, read_entries, table_lines
 from shared.audit.verify import NOT_PROVEN, verify
-from shared.cli.output import Commands, add_json_option, print_json
+from shared.cli.output import Commands, add_json_option, need_home, print_json, whole_number
+from shared.cli.times import past
 from shared.clock import SystemClock, utc
 from shared.settings import load_settings
 from shared.stores.connect import connect_objects
@@ -29,9 +29,11 @@ def register(commands: Commands) -> None:
     show.add_argument("--guard", help="with a finding of this guard")
     show.add_argument("--kind", help="with a finding of this kind")
     show.add_argument("--request", metavar="ID", help="with this request id")
-    show.add_argument("--since", type=_moment, metavar="WHEN", help="not older than 15m, 6h or 7d, or an RFC 3339 time")
-    show.add_argument("--until", type=_moment, metavar="WHEN", help="older than that")
-    show.add_argument("--limit", type=int, default=50, help="at most so many (default: %(default)s; 0: all)")
+    show.add_argument("--since", type=past, metavar="WHEN", help="not older than 15m, 6h or 7d, or an RFC 3339 time")
+    show.add_argument("--until", type=past, metavar="WHEN", help="older than that")
+    show.add_argument(
+        "--limit", type=whole_number, default=50, metavar="COUNT", help="at most so many (default: %(default)s; 0: all)"
+    )
     show.add_argument("--oldest-first", action="store_true", help="default: newest first")
     add_json_option(show)
     show.set_defaults(run=_show)
@@ -41,16 +43,10 @@ def register(commands: Commands) -> None:
     check.set_defaults(run=_verify)
 
 
-def _moment(text: str) -> datetime:
-    units = {"m": "minutes", "h": "hours", "d": "days"}
-    if text[:-1].isdigit() and text[-1] in units:
-        return utc(SystemClock()) - timedelta(**{units[text[-1]]: int(text[:-1])})
-    moment = datetime.fromisoformat(text)
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _archive() -> ObjectStore:
-    return connect_objects(load_settings(needs={"objects"}).objects)
+    settings = load_settings(needs={"objects"})
+    need_home(settings, settings.objects)
+    return connect_objects(settings.objects)
 
 
 def _show(options: argparse.Namespace) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from shared.cli.output import Commands, add_json_option, print_json, print_table
+from shared.cli.output import Commands, add_json_option, need_home, print_json, print_table
+from shared.cli.times import future
 from shared.clock import SystemClock, utc
 from shared.identity.api_keys import ApiKeys, KeyRecord
 from shared.identity.caller import DEFAULT_SCOPES, SCOPES
@@ -14,7 +14,6 @@ from shared.settings import load_settings
 from shared.stores.connect import connect_documents, connect_secrets
 from shared.stores.secret_reader import SecretReader
 
-_UNITS = {"h": 3600, "d": 86_400}
 _COLUMNS = ("id", "tenant", "name", "scopes", "status", "created_at", "not_after")
 
 
@@ -33,7 +32,7 @@ def register(commands: Commands) -> None:
     )
     create.add_argument(
         "--expires",
-        type=_expiry,
+        type=future,
         metavar="WHEN",
         help="after a time such as 12h or 90d, or at an RFC 3339 time with zone (default: never)",
     )
@@ -50,24 +49,17 @@ def register(commands: Commands) -> None:
     revoke.set_defaults(run=_revoke)
 
 
-def _keys() -> ApiKeys:
+def _keys(*, may_make_home: bool = False) -> ApiKeys:
     settings = load_settings(needs={"documents", "secrets"})
+    if not may_make_home:
+        need_home(settings, settings.documents, settings.secrets)
     reader = SecretReader(connect_secrets(settings.secrets), settings.environment)
     return ApiKeys(connect_documents(settings.documents), reader, SystemClock())
 
 
-def _expiry(text: str) -> datetime:
-    if match := re.fullmatch(r"(\d{1,6})([hd])", text):
-        return utc(SystemClock()) + timedelta(seconds=int(match[1]) * _UNITS[match[2]])
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise argparse.ArgumentTypeError("give a time zone, as in 2027-01-31T12:00:00Z")
-    return moment.astimezone(UTC)
-
-
 def _create(options: argparse.Namespace) -> int:
     scopes = [scope.strip() for scope in options.scopes.split(",") if scope.strip()]
-    made = _keys().create(options.tenant, options.name, scopes, options.expires)
+    made = _keys(may_make_home=True).create(options.tenant, options.name, scopes, options.expires)
     if options.json:
         print_json({**_row(made.record), "key": made.key})
     else:

@@ -1,4 +1,4 @@
-"""How commands print: a table for people, or JSON with ``--json``."""
+"""What commands share: a table for people or JSON with ``--json``, and what they refuse before they start."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+
+from shared.errors import ConfigurationError, Fault
+from shared.settings import Settings
 
 Commands = Any
 """argparse's collection of subcommands, whose type it keeps private."""
@@ -39,3 +43,28 @@ def when(nanoseconds: int | None) -> str | None:
     if nanoseconds is None:
         return None
     return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def whole_number(text: str) -> int:
+    """An option's number, 0 or more. For argparse's ``type``.
+
+    Raises:
+        argparse.ArgumentTypeError: The text is no such number.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise argparse.ArgumentTypeError("give a whole number, 0 or more")
+    return int(text)
+
+
+def need_home(settings: Settings, *addresses: str) -> None:
+    """Refuse a command that makes nothing where its stores are in a local home that is not there.
+
+    To connect a local store makes it: a look at the wrong folder would leave empty state behind.
+
+    Raises:
+        ConfigurationError: There is no such folder.
+    """
+    local = any(Path(address.partition("://")[2]).is_relative_to(settings.home) for address in addresses)
+    if local and not settings.home.is_dir():
+        problem = f"there is no Wardgate home at {settings.home}; change to its folder or set the variable."
+        raise ConfigurationError([Fault("WARDGATE_HOME", problem)])

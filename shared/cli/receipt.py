@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from shared.cli.output import Commands, add_json_option, print_json
+from shared.cli.output import Commands, add_json_option, need_home, print_json
 from shared.errors import BadRequest
 from shared.gateway.receipt_keys import ReceiptKeys
 from shared.guards.answer import assemble
@@ -62,6 +62,7 @@ def _key_set(file: Path | None) -> dict[str, Any]:
     """The trusted keys: those of a file, or the ones that the configured secret store holds."""
     if file is None:
         settings = load_settings(needs={"secrets"})
+        need_home(settings, settings.secrets)
         store = connect_secrets(settings.secrets)
         return _object(ReceiptKeys(SecretReader(store, settings.environment), store).public_keys(), "the secret store")
     return _object(_text(file), str(file))

@@ -6,7 +6,7 @@ import argparse
 
 import msgspec
 
-from shared.cli.output import Commands, add_json_option, print_json, print_table
+from shared.cli.output import Commands, add_json_option, need_home, print_json, print_table
 from shared.clock import SystemClock
 from shared.policy import load_policy
 from shared.rotation import service
@@ -32,6 +32,8 @@ def register(commands: Commands) -> None:
 
 def _report(options: argparse.Namespace, work: service.Work) -> int:
     settings = load_settings(needs={"secrets"})
+    if work is service.status:
+        need_home(settings, settings.secrets)
     report = work(connect_secrets(settings.secrets), load_policy(settings.policy).file, SystemClock())
     if options.json:
         print_json(msgspec.to_builtins(report))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 import yaml
@@ -14,6 +17,7 @@ from shared.errors import ConfigurationError, Fault
 from shared.policy.types import PolicyFile, RateLimit
 
 DEFAULT_POLICY = Path(__file__).with_name("default.yaml")
+_PLAIN_KEY = re.compile(r"[a-zA-Z0-9_./:@-]{1,256}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +32,30 @@ class Policy:
 
 
 class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
-    """Safe YAML that refuses a key given twice, which YAML would let win silently."""
+    """Safe YAML that refuses a key given twice, which YAML would let win silently.
+
+    Only ``true`` and ``false`` are booleans, as in YAML 1.2: in 1.1 ``off`` and ``no`` are too.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         seen: set[object] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=deep)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be plain text", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
             seen.add(key)
         mapping: dict[object, object] = super().construct_mapping(node, deep)
         return mapping
+
+
+_BOOLEAN = "tag:yaml.org,2002:bool"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
+    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_BOOLEAN, re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 def load_policy(path: Path | None = None) -> Policy:
@@ -52,25 +69,86 @@ def load_policy(path: Path | None = None) -> Policy:
         tree = yaml.load(source.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a subclass of SafeLoader
     except OSError as error:
         raise ConfigurationError([Fault(str(source), f"cannot be read: {error.strerror}.")]) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # A ValueError: not UTF-8, or what looks like a date or a number and is none.
         raise ConfigurationError([Fault(str(source), f"is not YAML: {_one_line(error)}.")]) from error
-    try:
-        file = msgspec.convert(tree if tree is not None else {}, PolicyFile)
-    except msgspec.ValidationError as error:
-        raise ConfigurationError([_located(source, error)]) from error
-    if faults := list(_contradictions(file)):
+    tree = {} if tree is None else tree
+    faults = list(_faults(tree, PolicyFile, ""))
+    if isinstance(tree, dict):
+        faults += _contradictions(msgspec.convert(_without(tree, faults), PolicyFile))
+    if faults:
         raise ConfigurationError([Fault(f"{source}: {fault.path}", fault.problem) for fault in faults])
+    file = msgspec.convert(tree, PolicyFile)
     return Policy(file, hashlib.sha256(msgspec.json.encode(file, order="deterministic")).hexdigest(), source)
 
 
-def _located(source: Path, error: msgspec.ValidationError) -> Fault:
-    """msgspec's message, with the field's path in front; an unknown field is named by its own path."""
-    problem, _, path = str(error).partition(" - at `$")
-    path = path.rstrip("`").lstrip(".")
-    if problem.startswith("Object contains unknown field"):
-        unknown = problem.split("`")[1]
-        return Fault(f"{source}: {path}.{unknown}" if path else f"{source}: {unknown}", "is not a field of the policy.")
-    return Fault(f"{source}: {path or 'policy'}", f"{problem}.")
+def _faults(value: Any, kind: Any, path: str) -> Iterator[Fault]:
+    """Every fault of a value, each at the innermost path. msgspec alone stops at its first, without a map's keys."""
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        within = list(_faults_within(value, kind, path))
+        problem, _, below = str(error).partition(" - at `$")
+        yield from within or [Fault((path + below.rstrip("`")).lstrip(".") or "policy", f"{problem}.")]
+
+
+def _faults_within(value: Any, kind: Any, path: str) -> Iterator[Fault]:
+    """The faults of a value's parts; none where the value itself is what is wrong."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        yield from _faults_within(value, arguments[0], path)
+    elif origin in (Union, UnionType):
+        if member := _member(value, arguments):
+            yield from _faults_within(value, member, path)
+    elif origin is list and isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _faults(item, arguments[0], f"{path}[{index}]")
+    elif origin is dict and isinstance(value, dict):
+        for key, item in value.items():
+            yield from _faults(key, arguments[0], _step(path, key))
+            yield from _faults(item, arguments[1], _step(path, key))
+    elif isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(value, dict):
+        yield from _faults_of_fields(value, kind, path)
+
+
+def _faults_of_fields(value: dict[Any, Any], kind: type[msgspec.Struct], path: str) -> Iterator[Fault]:
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    for name in value:
+        if name in fields:
+            yield from _faults(value[name], fields[name].type, _step(path, name))
+        elif name != kind.__struct_config__.tag_field:
+            yield Fault(_step(path, name), "is not a field of the policy.")
+    for name, field in fields.items():
+        if field.required and name not in value:
+            yield Fault(_step(path, name), "is missing.")
+
+
+def _member(value: Any, members: tuple[Any, ...]) -> Any:
+    """The member of a union that the value means: of structs the one with its tag, else the only one but None."""
+    structs = [member for member in members if isinstance(member, type) and issubclass(member, msgspec.Struct)]
+    if not structs:
+        others = [member for member in members if member is not NoneType]
+        return others[0] if len(others) == 1 else None
+    if not isinstance(value, dict):
+        return None
+    configs = [(member, member.__struct_config__) for member in structs]
+    return next((member for member, config in configs if value.get(config.tag_field) == config.tag), None)
+
+
+def _step(path: str, key: object) -> str:
+    """The path of a map's entry; a key that would be misread in it stands in quotes."""
+    if not (isinstance(key, str) and _PLAIN_KEY.fullmatch(key)):
+        return f"{path}[{key!r}]"
+    return f"{path}.{key}" if path else key
+
+
+def _without(tree: dict[Any, Any], faults: list[Fault]) -> dict[Any, Any]:
+    """The parts of the policy that have no fault; models go with the upstreams that they name."""
+    faulty = {re.split(r"[.[]", fault.path)[0] for fault in faults}
+    if faulty & {"upstreams", "models"}:
+        faulty |= {"upstreams", "models"}
+    known = PolicyFile.__struct_fields__
+    return {name: part for name, part in tree.items() if name in known and name not in faulty}
 
 
 def _contradictions(file: PolicyFile) -> Iterator[Fault]:

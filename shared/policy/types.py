@@ -13,7 +13,8 @@ Slug = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._-]{0,62}$")]
 Seconds = Annotated[int, Meta(ge=1, le=86_400)]
 Bytes = Annotated[int, Meta(ge=1, le=32 * 1024 * 1024)]
 Url = Annotated[str, Meta(pattern="^https?://[^/?#@ ]+(/[^?# ]*)?$", max_length=2048)]
-Origin = Annotated[str, Meta(pattern="^https?://[^/?#@* ]+$", max_length=255)]
+Origin = Annotated[str, Meta(pattern=r"^https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$(?!\n)", max_length=255)]
+"""As browsers send it, so in lower case. The look ahead: Python's ``$`` also stands before a last line break."""
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -164,7 +165,7 @@ class AdmissionPolicy(Section, frozen=True):
 class GuardRule(Section, frozen=True):
     """What one guard does about its findings."""
 
-    action: Literal["block", "redact", "flag"]
+    action: Literal["block", "redact", "flag"] = "block"
     mode: Literal["enforce", "monitor", "off"] = "enforce"
     """``monitor`` reports findings and acts on none; ``off`` does not run."""
 
@@ -175,6 +176,7 @@ class GuardRule(Section, frozen=True):
 class SuspiciousRule(GuardRule, frozen=True):
     """The suspicious-terms guard, which reads prompts and answers."""
 
+    action: Literal["block", "redact", "flag"] = "flag"
     terms: list[Annotated[str, Meta(min_length=2, max_length=64)]] | None = None
     """Words to look for; None: the terms that ship with Wardgate."""
 
@@ -201,9 +203,9 @@ class Guards(Section, frozen=True):
     """The guards and what each does about its findings."""
 
     sizes: SizeLimits = field(default_factory=SizeLimits)
-    injection: GuardRule = field(default_factory=lambda: GuardRule(action="block"))
-    suspicious: SuspiciousRule = field(default_factory=lambda: SuspiciousRule(action="flag"))
-    output: GuardRule = field(default_factory=lambda: GuardRule(action="block"))
+    injection: GuardRule = field(default_factory=GuardRule)
+    suspicious: SuspiciousRule = field(default_factory=SuspiciousRule)
+    output: GuardRule = field(default_factory=GuardRule)
     """Validates the answer: declared tools only, JSON where JSON was asked for, sound text."""
 
     allow_unscanned_parts: bool = False

@@ -56,6 +56,13 @@ def test_the_digest_names_the_meaning_not_the_text(tmp_path: Path) -> None:
         ("models: {a: {targets: [{upstream: nowhere, model: b}]}}", "models.a.targets[0].upstream"),
         ("cors: {origins: ['*']}", "cors.origins[0]"),
         ("cors: {origins: ['https://a.example/path']}", "cors.origins[0]"),
+        ("cors: {origins: ['https://App.example']}", "cors.origins[0]"),
+        (r'cors: {origins: ["https://a.example\n"]}', "cors.origins[0]"),
+        (r'cors: {origins: ["https://a.example\nb"]}', "cors.origins[0]"),
+        ("upstreams: {a: {kind: carrier-pigeon}}", "upstreams.a.kind"),
+        ("upstreams: {a b: {kind: builtin}}", "upstreams['a b']"),
+        ("models: {}", "models"),
+        ("calls: off", "calls"),
         (
             "identity: {issuers: [{issuer: 'https://a.example', audience: x, tenant: t, algorithms: [none]}]}",
             "identity.issuers[0].algorithms[0]",
@@ -74,7 +81,79 @@ def test_a_fault_is_named_by_its_path(tmp_path: Path, text: str, path: str) -> N
     assert "\n" not in str(fault)
 
 
-@pytest.mark.parametrize("text", ["{", "a: 1\na: 2", "- 1", "!!python/object/apply:os.system [id]", "3"])
+def test_every_fault_is_shown_with_its_path(tmp_path: Path) -> None:
+    text = """
+        surprise: 1
+        upstreams:
+          gemini: {kind: openai, base_url: 'ftp://a.example', secret: 'A B'}
+        models:
+          fast: {targets: [{upstream: gemini, model: ''}, {upstream: 3}], max_output_tokens: 0}
+        limits:
+          - {name: a, amount: 1, window_seconds: 60}
+          - {name: a, amount: 0, window_seconds: x}
+        guards: {colour: red, suspicious: {terms: [ab, a]}}
+        identity:
+          issuers:
+            - {issuer: 'https://a.example', audience: x, tenant: t}
+            - {issuer: 'https://a.example', audience: y, tenant: t}
+    """
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigurationError) as caught:
+        load_policy(path)
+    assert [fault.path.removeprefix(f"{path}: ") for fault in caught.value.faults] == [
+        "surprise",
+        "upstreams.gemini.base_url",
+        "upstreams.gemini.secret",
+        "models.fast.targets[0].model",
+        "models.fast.targets[1].upstream",
+        "models.fast.targets[1].model",
+        "models.fast.max_output_tokens",
+        "limits[1].amount",
+        "limits[1].window_seconds",
+        "guards.colour",
+        "guards.suspicious.terms[1]",
+        "identity.issuers[1].issuer",
+    ]
+
+
+@pytest.mark.parametrize("word", ["off", "'off'"])
+def test_off_needs_no_quotes(tmp_path: Path, word: str) -> None:
+    assert load_policy(write(tmp_path, f"guards: {{injection: {{mode: {word}}}}}")).file.guards.injection.mode == "off"
+
+
+def test_only_true_and_false_are_booleans(tmp_path: Path) -> None:
+    assert load_policy(write(tmp_path, "guards: {allow_unscanned_parts: true}")).file.guards.allow_unscanned_parts
+    alias = "{targets: [{upstream: builtin, model: a}]}"
+    assert set(load_policy(write(tmp_path, f"models: {{no: {alias}, y: {alias}}}")).file.models) == {"no", "y"}
+    with pytest.raises(ConfigurationError, match="allow_unscanned_parts: Expected `bool`, got `str`"):
+        load_policy(write(tmp_path, "guards: {allow_unscanned_parts: yes}"))
+
+
+def test_a_guard_that_names_no_action_has_the_documented_one(tmp_path: Path) -> None:
+    text = "guards: {suspicious: {terms: [secret]}, injection: {mode: monitor}, output: {fail: open}}"
+    guards = load_policy(write(tmp_path, text)).file.guards
+    assert (guards.suspicious.action, guards.injection.action, guards.output.action) == ("flag", "block", "block")
+
+
+@pytest.mark.parametrize("origin", ["https://app.example.com", "http://localhost:8080", "https://[::1]:8443"])
+def test_an_origin_as_browsers_send_it_is_taken(tmp_path: Path, origin: str) -> None:
+    assert load_policy(write(tmp_path, f"cors: {{origins: ['{origin}']}}")).file.cors.origins == [origin]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "a: 1\na: 2",
+        "- 1",
+        "!!python/object/apply:os.system [id]",
+        "3",
+        "? [a]\n: 1",
+        "? {a: b}\n: 1",
+        "2026-13-45: 1",
+        "2026-11-23: 1",
+    ],
+)
 def test_what_is_no_policy_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_policy(write(tmp_path, text))

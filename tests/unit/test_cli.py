@@ -1,0 +1,137 @@
+"""The command line: what it refuses, in one line and without a trace."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from shared.audit.event import KEY_ID, MODEL
+from shared.audit.record import Record
+from shared.audit.show import Entry, table_lines
+from shared.cli.main import main
+from shared.cli.times import future, past
+from shared.identity.key_format import new_key, parse_key
+from shared.stores.secrets import Secret
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home that does not exist yet."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WARDGATE_ENV", "development")
+    for name in ("HOME", "POLICY", "DOCUMENTS", "SECRETS", "OBJECTS"):
+        monkeypatch.delenv(f"WARDGATE_{name}", raising=False)
+    return tmp_path / ".wardgate"
+
+
+@pytest.fixture
+def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command and gives its exit code and what it printed."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        try:
+            code = main(arguments)
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("keys", "list"),
+        ("keys", "revoke", "an-id"),
+        ("rotate", "status"),
+        ("audit", "show"),
+        ("audit", "verify"),
+        ("receipt", "verify", "a.b.c"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_makes_nothing_leaves_no_state_behind(run: Run, home: Path, arguments: tuple[str, ...]) -> None:
+    code, printed, complaint = run(*arguments)
+    assert (code, printed) == (2, "")
+    assert f"there is no Wardgate home at {home}" in complaint
+    assert complaint.count("\n") == 1
+    assert not home.exists()
+
+
+def test_commands_that_make_something_may_make_the_home(run: Run, home: Path) -> None:
+    assert "no Wardgate home" not in run("keys", "create")[2]
+    assert run("rotate", "run")[0] == 0
+    assert home.is_dir()
+    assert run("keys", "create")[0] == 0
+    assert "active" in run("keys", "list")[1]
+
+
+def test_stores_elsewhere_need_no_home(run: Run, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WARDGATE_OBJECTS", f"file://{tmp_path}/objects")
+    assert run("audit", "show")[0] == 0
+    assert not home.exists()
+
+
+A_TIME = "give 15m, 6h, 7d or an RFC 3339 time"
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value", "hint"),
+    [
+        ("audit show", "--limit", "-3", "give a whole number, 0 or more"),
+        ("audit show", "--limit", "many", "give a whole number, 0 or more"),
+        ("audit show", "--since", "999999999d", A_TIME),
+        ("audit show", "--since", "9999999999d", A_TIME),
+        ("audit show", "--since", "5x", A_TIME),
+        ("audit show", "--until", "", A_TIME),
+        ("audit show", "--until", "9999-12-31T23:59:59-23:00", A_TIME),
+        ("audit show", "--until", "2026-11-23T12:00:00", "the time zone is missing; give"),
+        ("keys create", "--expires", "3s", A_TIME),
+        ("keys create", "--expires", "999999999d", A_TIME),
+    ],
+)
+def test_an_option_is_refused_with_a_hint(run: Run, command: str, option: str, value: str, hint: str) -> None:
+    code, _, complaint = run(*command.split(), f"{option}={value}")
+    assert code == 2
+    assert f"error: argument {option}: {hint}" in complaint
+
+
+def test_times_count_back_or_forward() -> None:
+    now = datetime.now(UTC)
+    for text, span in (("15m", timedelta(minutes=15)), ("6h", timedelta(hours=6)), ("7d", timedelta(days=7))):
+        assert abs(now - span - past(text)) < timedelta(minutes=1)
+        assert abs(now + span - future(text)) < timedelta(minutes=1)
+    assert past("2026-11-23T12:00:00+02:00") == future("2026-11-23T10:00:00Z") == datetime(2026, 11, 23, 10, tzinfo=UTC)
+
+
+def test_policy_check_prints_a_line_for_each_fault(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text("surprise: 1\nlimits: [{name: a, amount: 0, window_seconds: 60}, 7]")
+    code, printed, complaint = run("policy", "check", str(file))
+    assert (code, printed) == (2, "")
+    assert [line.removeprefix(f"wardgate: {file}: ").partition(":")[0] for line in complaint.splitlines()] == [
+        "surprise",
+        "limits[0].amount",
+        "limits[1]",
+    ]
+
+
+def test_a_key_fits_its_column() -> None:
+    key = parse_key(new_key(1, Secret(bytes(32))))
+    assert key is not None
+    record = Record(
+        type="wardgate.interaction",
+        id="a",
+        source="b",
+        time="2026-11-23T12:00:00.000000Z",
+        chain_uid="0" * 32,
+        seq=0,
+        prev_event="",
+        attributes={KEY_ID: key.id, MODEL: "default"},
+        fingerprint="",
+    )
+    heading, line = table_lines(iter([Entry("c", record, intact=True)]))
+    assert heading.index("MODEL") == line.index("default")
