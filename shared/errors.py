@@ -4,6 +4,7 @@
     ├── ConfigurationError      a setting or the policy is wrong; stops the start, lists every fault
     ├── StoreError              a store could not do what was asked
     │   ├── StoreUnavailable      unreachable or too slow; the outcome of a write may be unknown
+    │   │   └── StoreContended        too many writers at once; nothing was changed
     │   ├── PreconditionFailed    the document or object is not in the state the write asked for
     │   └── SecretNotFound        no such secret, or no such version of it
     └── ApiError                answered to the caller in the OpenAI error shape
@@ -61,6 +62,10 @@ class StoreError(WardgateError):
 
 class StoreUnavailable(StoreError):
     """The store is unreachable or too slow. Whether a write took effect is unknown."""
+
+
+class StoreContended(StoreUnavailable):
+    """Too many writers at once. Unlike with any other ``StoreUnavailable``, nothing was changed: try again."""
 
 
 class PreconditionFailed(StoreError):

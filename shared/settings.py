@@ -32,7 +32,7 @@ class Settings:
     """``WARDGATE_POLICY``. The policy file; default: the one that ships with Wardgate."""
 
     documents: str
-    """``WARDGATE_DOCUMENTS``. ``sqlite:///path``."""
+    """``WARDGATE_DOCUMENTS``. ``sqlite:///path`` or ``firestore://project/database``."""
 
     events: str
     """``WARDGATE_EVENTS``. ``spool:///path``."""
@@ -63,7 +63,7 @@ class Settings:
 
 
 _SCHEMES = {
-    "WARDGATE_DOCUMENTS": ("sqlite",),
+    "WARDGATE_DOCUMENTS": ("sqlite", "firestore"),
     "WARDGATE_EVENTS": ("spool",),
     "WARDGATE_SECRETS": ("files", "secretmanager"),
     "WARDGATE_OBJECTS": ("file",),

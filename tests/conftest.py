@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from shared.policy.load import DEFAULT_POLICY
+from tests.support.emulators import firestore_emulator
 from tests.support.stack import LocalStack
 from tests.support.tools import ABSENT, need
 
@@ -70,3 +72,16 @@ def open_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]
 def _write_policy(path: Path, policy: dict[str, object]) -> Path:
     path.write_text(yaml.safe_dump(policy))
     return path
+
+
+@pytest.fixture(scope="session")
+def _firestore_address() -> Iterator[str]:
+    with firestore_emulator() as address:
+        yield address
+
+
+@pytest.fixture
+def firestore_project(_firestore_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty project of this test's own on the Firestore emulator, which the environment names."""
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", _firestore_address)
+    return f"test-{uuid.uuid4().hex[:16]}"

@@ -1,116 +1,221 @@
-"""Where the counts lie: the documents and fields of a limit, and the changes of one commit to them.
-
-One document for each subject (key, user, tenant, everyone), window length and epoch::
-
-    admission/<hash>  { c: { <limit>_<bucket>: n, … }, seq: n, expires_at: … }
-
-The window's length is part of a document's identity because a document lives for some windows: the
-buckets of a short window beside a long one would pile up in idle hours, when nobody removes them.
-"""
+"""The limits of the policy, made ready to count: what each charges, where, and what is read to judge it."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
 
-from shared.admission.windows import Window
+from shared.admission.cells import Cells, Changes, Charge, Fields, Values, document
+from shared.admission.port import Usage
+from shared.admission.windows import Day, Held, Period, Window, day_of, held, window_of
 from shared.identity.caller import Caller
 from shared.policy.types import RateLimit
-from shared.stores.documents import Write
 
-COLLECTION = "admission"
-SEQ = "seq"
+LEASE_BUCKETS = 4
+"""Slots of a lease: one that is never taken back lasts a quarter too long."""
 
-_SECOND = 1_000_000_000
-_NAMED_RANGES = 64
+ENDS_SOON = 1_000_000_000
+"""A call that runs may end at any time: whoever waits for it is told to come back after a second."""
 
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """An amount in one bucket."""
-
-    path: str
-    field: str
-    amount: int
-    leaves: int
-    """When the bucket stops counting, in nanoseconds since the Unix epoch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """Fields of one document, in order."""
-
-    path: str
-    fields: tuple[str, ...]
+_CLEANED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What one limit puts into a commit."""
 
+    at: int
+    """When, in nanoseconds since the Unix epoch."""
+
     charge: Charge
     reads: tuple[Cells, ...]
-    """Where the counts of ``window.reads`` will be found, oldest first."""
+    """Where the counts of ``period.reads`` will be found, oldest first."""
+
+    lease_reads: tuple[Cells, ...] = ()
+    """The same for the estimates of calls that run, where they are kept apart."""
+
+
+class Rule:
+    """One limit of the policy, made ready to count. Thread-safe.
+
+    Requests and tokens of a window are charged where they count. What a call may cost of a day's tokens
+    or of any money is held as a lease while it runs, and its real cost is charged when it ends, so that
+    a process that is killed leaves no charge behind. Calls that run at once are nothing but leases.
+
+    Args:
+        limit: The limit.
+        lease: As long as the longest call.
+        deadline_ms: Of the store.
+    """
+
+    def __init__(self, limit: RateLimit, lease: Window, deadline_ms: int) -> None:
+        self.limit = limit
+        self.enforced = limit.mode == "enforce"
+        self.period: Period
+        if limit.kind == "concurrency":
+            self.period = lease
+        elif limit.window == "day":
+            self.period = day_of(limit.time_zone)
+        elif limit.window_seconds is not None:
+            self.period = window_of(limit.window_seconds, deadline_ms)
+        else:
+            raise ValueError(f"Limit '{limit.name}' has no window.")
+        estimated = limit.kind == "cost" or (limit.kind == "tokens" and limit.window == "day")
+        self.lease = lease if estimated else None
+        self.chunked = (
+            limit.per in ("tenant", "global") and limit.kind in ("requests", "tokens") and limit.window == "sliding"
+        )
+        """Whether a process takes more than it needs at once, so that a document of many is written less often."""
+        self.fields = Fields("n", limit)
+        self._lease_fields: dict[int | None, Fields] = {}
+        self._cleaned: dict[str, int] = {}
+
+    def counts(self, caller: Caller, model: str) -> bool:
+        """Whether the limit is for such requests at all."""
+        limit = self.limit
+        return (
+            (limit.tenant is None or limit.tenant == caller.tenant)
+            and (limit.key is None or limit.key == caller.key_id)
+            and (limit.model is None or limit.model == model)
+        )
+
+    def cost(self, usage: Usage) -> int:
+        """What the limit counts of a request's estimate."""
+        return 1 if self.limit.kind == "concurrency" else self.used(usage)
+
+    def used(self, usage: Usage) -> int:
+        """What stays charged of a request that has ended."""
+        match self.limit.kind:
+            case "requests":
+                return usage.requests
+            case "tokens":
+                return usage.prompt_tokens + usage.completion_tokens
+            case "cost":
+                return usage.cost
+            case _:
+                return 0
+
+    def lease_fields(self, bucket: int) -> Fields:
+        """Fields for the estimates of calls that run; each day of a daily budget has its own."""
+        day = bucket if isinstance(self.period, Day) else None
+        fields = self._lease_fields.get(day)
+        if fields is None:
+            fields = Fields("h", self.limit, day)
+            self._lease_fields = {**self._lease_fields, day: fields} if len(self._lease_fields) < 3 else {day: fields}
+        return fields
+
+    def to_clean(self, path: str, period: Period, epoch: int, seen: int) -> range:
+        """Buckets to remove from a document: nobody reads them any more, and this process has not removed them yet.
+
+        Args:
+            path: The document.
+            period: What it counts by.
+            epoch: Which part of that.
+            seen: Some time of a commit, by the store's clock: ours may be wrong by now.
+        """
+        bucket = period.bucket(seen)
+        if period.epoch(bucket) != epoch:
+            return range(0)
+        stale = period.stale(bucket)
+        start = max(stale.start, self._cleaned.get(path, stale.start))
+        if start >= stale.stop:
+            return range(0)
+        if len(self._cleaned) >= _CLEANED:
+            self._cleaned = {}
+        self._cleaned[path] = stale.stop
+        return range(start, stale.stop)
 
 
 class Counter:
     """One limit of the policy, as it counts one subject."""
 
-    __slots__ = ("_fields", "limit", "subject", "window")
+    __slots__ = ("identity", "rule", "subject")
 
-    def __init__(self, limit: RateLimit, window: Window, fields: Fields, subject: str) -> None:
-        self.limit = limit
-        self.window = window
+    def __init__(self, rule: Rule, subject: str) -> None:
+        self.rule = rule
         self.subject = subject
-        self._fields = fields
+        self.identity = (rule.limit.name, subject)
+        """Names the counter among all."""
 
-    def enter(self, now: int, amount: int, changes: Changes, *, clean: bool) -> Entry:
+    def enter(self, now: int, amount: int, changes: Changes, *, seen: int | None = None) -> Entry:
         """Charge ``amount`` at ``now``, and read every bucket that decides on it.
 
         Args:
             now: Nanoseconds since the Unix epoch.
             amount: What is charged.
             changes: Gathers it.
-            clean: Also remove buckets that nobody reads any more.
+            seen: A commit's time: buckets that nobody has read since are removed too. None: none are.
         """
-        window = self.window
-        bucket = window.bucket(now)
-        reads = window.reads(bucket)
-        current = window.epoch(bucket)
+        rule = self.rule
+        reads = self._reads(rule.period, rule.fields, now, changes)
+        if rule.lease is None:
+            return Entry(now, self._charge(rule.period, rule.fields, now, amount, changes, seen), reads)
+        fields = rule.lease_fields(rule.period.bucket(now))
+        lease_reads = self._reads(rule.lease, fields, now, changes)
+        charge = self._charge(rule.lease, fields, now, amount, changes, seen)
+        return Entry(now, charge, reads, lease_reads)
+
+    def spend(self, at: int, amount: int, changes: Changes) -> None:
+        """Charge what a call has really cost of a budget that its estimate was a lease on.
+
+        Args:
+            at: Of a budget for a day, when the call began; of a window, when it ended.
+            amount: The cost.
+            changes: Gathers it.
+        """
+        period = self.rule.period
+        bucket = period.bucket(at)
+        path = self._document(period, period.epoch(bucket))
+        (field,) = self.rule.fields.of(range(bucket, bucket + 1))
+        changes.keep(path, period.epoch_expires(period.epoch(bucket)))
+        changes.add(path, field, amount)
+
+    def held(self, entry: Entry, values: Values) -> list[Held]:
+        """The charges that count at the entry's time, from the values that a commit answered."""
+        rule = self.rule
+        soon = ENDS_SOON if rule.limit.kind == "concurrency" else None
+        charges = held(rule.period, _row(entry.reads, values), entry.at, at_most=soon)
+        if rule.lease is not None:
+            charges += held(rule.lease, _row(entry.lease_reads, values), entry.at, at_most=ENDS_SOON)
+        return charges
+
+    def landed(self, now: int, committed: int) -> bool:
+        """Whether a commit came in the buckets that it was made for at ``now``."""
+        period, lease = self.rule.period, self.rule.lease
+        return period.bucket(now) == period.bucket(committed) and (
+            lease is None or lease.bucket(now) == lease.bucket(committed)
+        )
+
+    def _document(self, period: Period, epoch: int) -> str:
+        return document(self.rule.limit.per, self.subject, period.epoch_name(epoch))
+
+    def _reads(self, period: Period, fields: Fields, now: int, changes: Changes) -> tuple[Cells, ...]:
+        reads = period.reads(period.bucket(now))
         cells = []
-        for epoch in range(window.epoch(reads.start), window.epoch(reads.stop - 1) + 1):  # mostly one, at most two
-            inside = range(max(reads.start, window.epoch_start(epoch)), min(reads.stop, window.epoch_start(epoch + 1)))
-            part = Cells(document(self.limit.per, self.subject, window, epoch), self._fields.of(inside))
+        for epoch in range(period.epoch(reads.start), period.epoch(reads.stop - 1) + 1):  # mostly one, at most two
+            inside = range(max(reads.start, period.epoch_start(epoch)), min(reads.stop, period.epoch_start(epoch + 1)))
+            part = Cells(self._document(period, epoch), fields.of(inside))
             cells.append(part)
-            changes.keep(part.path, window.epoch_expires(epoch))
+            changes.keep(part.path, period.epoch_expires(epoch))
             changes.read(part.path, part.fields)
-            if epoch == current:
-                charge = Charge(part.path, part.fields[bucket - inside.start], amount, window.leaves(bucket))
-                changes.add(charge.path, charge.field, amount)
-                if clean:
-                    changes.remove(part.path, self._fields.of(window.stale(bucket)))
-        return Entry(charge, tuple(cells))
+        return tuple(cells)
 
-
-class Fields:
-    """Names of a limit's fields. Those of a range are made once, since requests ask for the same ones for seconds."""
-
-    def __init__(self, limit: RateLimit) -> None:
-        # A hash: a limit's name may hold characters that a field's path cannot.
-        digest = hashlib.sha256(f"{limit.kind}\0{limit.name}".encode()).hexdigest()
-        self._prefix = f"c.n{digest[:12]}_"
-        self._made: dict[range, tuple[str, ...]] = {}
-
-    def of(self, buckets: range) -> tuple[str, ...]:
-        """The names of these buckets' fields."""
-        names = self._made.get(buckets)
-        if names is None:
-            if len(self._made) >= _NAMED_RANGES:
-                self._made = {}
-            names = self._made[buckets] = tuple(f"{self._prefix}{bucket}" for bucket in buckets)
-        return names
+    def _charge(
+        self,
+        period: Period,
+        fields: Fields,
+        now: int,
+        amount: int,
+        changes: Changes,
+        seen: int | None,
+    ) -> Charge:
+        bucket = period.bucket(now)
+        epoch = period.epoch(bucket)
+        path = self._document(period, epoch)
+        (field,) = fields.of(range(bucket, bucket + 1))
+        changes.add(path, field, amount)
+        if seen is not None:
+            changes.remove(path, fields.of(self.rule.to_clean(path, period, epoch, seen)))
+        return Charge(path, field, amount, period.leaves(bucket))
 
 
 def subject_of(limit: RateLimit, caller: Caller) -> str | None:
@@ -126,56 +231,10 @@ def subject_of(limit: RateLimit, caller: Caller) -> str | None:
             return ""
 
 
-@lru_cache(maxsize=4096)
-def document(scope: str, subject: str, window: Window, epoch: int) -> str:
-    """Path of a document of counts. Its id does not show whose it is."""
-    identity = "\0".join((scope, subject, epoch_name(window, epoch)))
-    return f"{COLLECTION}/{hashlib.sha256(identity.encode()).hexdigest()[:40]}"
+def lease_window(seconds: int, deadline_ms: int) -> Window:
+    """The window of leases that last ``seconds``."""
+    return window_of(seconds, deadline_ms, LEASE_BUCKETS)
 
 
-def epoch_name(window: Window, epoch: int) -> str:
-    """An epoch by name: its window's seconds and buckets, and its number."""
-    return f"{window.length // _SECOND}.{window.buckets}-{epoch}"
-
-
-class Changes:
-    """The changes of one commit, gathered by document."""
-
-    def __init__(self) -> None:
-        self._increments: dict[str, dict[str, int]] = {}
-        self._removals: dict[str, tuple[str, ...]] = {}
-        self._expires: dict[str, int] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._increments)
-
-    def read(self, path: str, fields: tuple[str, ...]) -> None:
-        """Read fields that no limit reads otherwise."""
-        self._increments.setdefault(path, {}).update(dict.fromkeys(fields, 0))
-
-    def add(self, path: str, field: str, amount: int) -> None:
-        """Add ``amount`` to a field and read it."""
-        increments = self._increments.setdefault(path, {})
-        increments[field] = increments.get(field, 0) + amount
-
-    def remove(self, path: str, fields: tuple[str, ...]) -> None:
-        """Remove fields."""
-        self._removals[path] = self._removals.get(path, ()) + fields
-
-    def keep(self, path: str, expires: int) -> None:
-        """Let the document live until ``expires``, in nanoseconds since the Unix epoch."""
-        self._expires[path] = expires
-
-    def writes(self) -> dict[str, Write]:
-        """One write for each document, by its path."""
-        return {
-            path: Write(
-                path,
-                fields={"expires_at": datetime.fromtimestamp(self._expires[path] // _SECOND, UTC)}
-                if path in self._expires
-                else {},
-                remove=self._removals.get(path, ()),
-                increments=increments,
-            )
-            for path, increments in self._increments.items()
-        }
+def _row(reads: tuple[Cells, ...], values: Values) -> list[int]:
+    return [values[part.path][field] for part in reads for field in part.fields]

@@ -17,7 +17,12 @@ CAPACITY = 10_000
 """Denials remembered at once; one that is forgotten costs a commit."""
 
 
-@dataclass(frozen=True, slots=True)
+_TELLS = _SECOND // 20
+"""For so long a repeated denial is told in the same words. They are those of its beginning, so that nobody
+comes back too early."""
+
+
+@dataclass(slots=True)
 class Denial:
     """A denial as it was decided."""
 
@@ -27,20 +32,29 @@ class Denial:
     retry_after: int
     """From ``at``, in nanoseconds."""
 
+    free: int
+    """What the limit had left: a smaller request may still be let in."""
+
     exceeded: LimitState
     limits: tuple[LimitState, ...]
+    _told: tuple[int, float, tuple[LimitState, ...], dict[str, str]] | None = None
 
-    def covers(self, now: int) -> bool:
+    def lasts(self, now: int) -> bool:
         """Whether it may be repeated at ``now``."""
         return self.at <= now < self.at + min(self.retry_after, LONGEST)
 
     def error(self, now: int, *, seq: int | None = None, epoch: str | None = None) -> LimitExceeded:
         """The error for the caller, its durations counted from ``now``."""
-        passed = (now - self.at) / _SECOND
-        wait = max(0.0, self.retry_after / _SECOND - passed)
-        limits = tuple(_later(state, passed) for state in self.limits) if passed else self.limits
+        turn = (now - self.at) // _TELLS
+        told = self._told
+        if told is None or told[0] != turn:
+            passed = turn * _TELLS / _SECOND
+            wait = max(0.0, self.retry_after / _SECOND - passed)
+            limits = tuple(_later(state, passed) for state in self.limits) if passed else self.limits
+            told = self._told = (turn, wait, limits, rate_limit_headers(limits, wait))
+        _, wait, limits, headers = told
         error = LimitExceeded(self.exceeded, wait, limits, seq=seq, epoch=epoch)
-        error.headers.update(rate_limit_headers(limits, wait))
+        error.headers = dict(headers)
         return error
 
 
@@ -62,16 +76,22 @@ class DenialCache:
     def __len__(self) -> int:
         return len(self._denials)
 
-    def find(self, limit: str, subject: str, now: int) -> Denial | None:
-        """A denial that may be repeated at ``now``."""
-        denial = self._denials.get((limit, subject))
-        return denial if denial is not None and denial.covers(now) else None
+    def find(self, counter: tuple[str, str], cost: int, now: int) -> Denial | None:
+        """A denial that may be repeated at ``now`` for a request of this cost.
 
-    def add(self, limit: str, subject: str, denial: Denial) -> None:
+        Args:
+            counter: The limit's name and the subject.
+            cost: What the request would be charged.
+            now: Nanoseconds since the Unix epoch.
+        """
+        denial = self._denials.get(counter)
+        return denial if denial is not None and cost > denial.free and denial.lasts(now) else None
+
+    def add(self, counter: tuple[str, str], denial: Denial) -> None:
         """Remember a denial; where there are too many, forget those that are over, or else all."""
         with self._lock:
             if len(self._denials) >= CAPACITY:
-                self._denials = {key: kept for key, kept in self._denials.items() if kept.covers(denial.at)}
+                self._denials = {key: kept for key, kept in self._denials.items() if kept.lasts(denial.at)}
             if len(self._denials) >= CAPACITY:
                 self._denials = {}
-            self._denials[limit, subject] = denial
+            self._denials[counter] = denial

@@ -2,7 +2,7 @@
 
 ``RateLimit`` and ``RateLimit-Policy`` follow draft-ietf-httpapi-ratelimit-headers-11 (unchanged in
 syntax since -08): lists of Strings with parameters, ``q`` quota, ``w`` window in seconds, ``r``
-remaining, ``t`` seconds until more becomes available. The quota unit is the default, requests.
+remaining, ``t`` seconds until more becomes available, and the quota unit ``qu`` where it is not requests.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from shared.admission.port import LimitState
 _PATIENCE_SECONDS = 60
 """SDKs that are told to wait longer than this give up anyway; they are told not to try."""
 
+_UNITS = {"tokens": "tokens", "concurrency": "concurrent-requests", "cost": "cost-micros"}
+"""``concurrent-requests`` is of the draft's own registry; the others are Wardgate's."""
+
 
 def rate_limit_headers(limits: tuple[LimitState, ...], retry_after: float | None = None) -> dict[str, str]:
     """Header fields, with lower-case names.
@@ -24,24 +27,30 @@ def rate_limit_headers(limits: tuple[LimitState, ...], retry_after: float | None
     """
     headers: dict[str, str] = {}
     if limits:
-        headers["ratelimit-policy"] = ", ".join(f'"{s.name}";q={s.amount};w={s.window_seconds}' for s in limits)
+        headers["ratelimit-policy"] = ", ".join(map(_policy, limits))
         headers["ratelimit"] = ", ".join(
             f'"{s.name}";r={s.remaining};t={math.ceil(s.more_seconds)}'
             if s.more_seconds
             else f'"{s.name}";r={s.remaining}'
             for s in limits
         )
-    requests = [state for state in limits if state.kind == "requests"]
-    if requests:
-        tightest = min(requests, key=lambda state: (state.remaining, -state.reset_seconds))
-        headers["x-ratelimit-limit-requests"] = str(tightest.amount)
-        headers["x-ratelimit-remaining-requests"] = str(tightest.remaining)
-        headers["x-ratelimit-reset-requests"] = duration(tightest.reset_seconds)
+    for kind in ("requests", "tokens"):
+        if states := [state for state in limits if state.kind == kind]:
+            tightest = min(states, key=lambda state: (state.remaining, -state.reset_seconds))
+            headers[f"x-ratelimit-limit-{kind}"] = str(tightest.amount)
+            headers[f"x-ratelimit-remaining-{kind}"] = str(tightest.remaining)
+            headers[f"x-ratelimit-reset-{kind}"] = duration(tightest.reset_seconds)
     if retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(retry_after)))
         if retry_after > _PATIENCE_SECONDS:
             headers["x-should-retry"] = "false"
     return headers
+
+
+def _policy(state: LimitState) -> str:
+    unit = f';qu="{_UNITS[state.kind]}"' if state.kind in _UNITS else ""
+    within = f";w={state.window_seconds}" if state.window_seconds else ""
+    return f'"{state.name}";q={state.amount}{unit}{within}'
 
 
 def duration(seconds: float) -> str:

@@ -1,230 +1,283 @@
-"""Admission by one blind commit on the document store: exact across every process, with no read before.
-
-An increment answers the field's new value, so a single commit charges every limit of a request and
-returns all counts that are needed to judge it; a denial is undone by a second commit.
-"""
+"""The limits of the policy over the document store: reserve, settle, and what applies while the store fails."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NoReturn
+import threading
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 
-from shared.admission.counters import SEQ, Changes, Charge, Counter, Entry, Fields, document, epoch_name, subject_of
-from shared.admission.denials import Denial, DenialCache
-from shared.admission.port import LimitState, Reservation, Usage
-from shared.admission.windows import clock_offset, fits, retry_after, standing, window_of
+from shared.admission.cells import Changes
+from shared.admission.charging import Asked, Charged, Charging
+from shared.admission.chunks import Purse
+from shared.admission.counters import Counter, Rule, lease_window, subject_of
+from shared.admission.denials import DenialCache
+from shared.admission.grouping import Groups
+from shared.admission.memory import MemoryDocuments
+from shared.admission.port import AdmissionUnavailable, LargerThanLimit, LimitExceeded, Reservation, Unknown, Usage
+from shared.admission.windows import Day, Period, window_of
 from shared.clock import Clock
-from shared.errors import ServiceUnavailable, StoreError, StoreUnavailable
+from shared.errors import StoreContended, StoreUnavailable
 from shared.identity.caller import Caller
-from shared.policy.types import AdmissionPolicy, RateLimit
+from shared.policy.types import AdmissionPolicy, PolicyFile, RateLimit
 from shared.stores.documents import DocumentStore
 from shared.web.log import log
 
-_SECOND = 1_000_000_000
 _DAY_SECONDS = 86_400
+_LEASE_SECONDS = 150
+_GRACE_SECONDS = 30
+"""A lease lasts so much longer than the longest call."""
 
-_ATTEMPTS = 3
-"""Commits for one request, where each lands in another bucket than it was meant for, or is denied for
-what others take back the next moment."""
-
-_Values = Mapping[str, Mapping[str, int]]
-"""New values by document and field."""
+_PURSES = 10_000
+_KNOWN = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Number:
-    """The number of an admission."""
+class _GroupKey:
+    """Requests whose commits touch the same documents."""
 
-    seq: int
-    epoch: str
+    key_id: str
+    counters: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Requested:
+    """A request in the queue."""
+
+    counters: Sequence[Counter]
+    asked: Asked
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What ``settle`` needs of a reservation."""
+
+    limiter: Limiter
+    group: _GroupKey
+    charged: list[Charged]
 
 
 class Limiter:
-    """Limits over sliding windows per key, user, tenant and for everyone. Thread-safe; an ``Admission``.
+    """Limits per key, user, tenant and for everyone. Thread-safe; an ``Admission``.
 
     A limit per user applies to callers whose user is known. Window arithmetic and the proof that it
     is exact are in ``shared.admission.windows``.
+
+    Args:
+        documents: Where the counts lie.
+        limits: The policy's.
+        policy: What happens around them.
+        clock: Tells the time until the store's is known.
+        lease_seconds: As long as no call lasts: what a process that was killed held is free again after that.
     """
 
     def __init__(
-        self, documents: DocumentStore, limits: Sequence[RateLimit], policy: AdmissionPolicy, clock: Clock
+        self,
+        documents: DocumentStore,
+        limits: Sequence[RateLimit],
+        policy: AdmissionPolicy,
+        clock: Clock,
+        *,
+        lease_seconds: int = _LEASE_SECONDS,
     ) -> None:
-        self._documents = documents
-        self._fail = policy.fail
-        self._clock = clock
-        windows = [window_of(limit.amount, limit.window_seconds, policy.deadline_ms) for limit in limits]
-        self._limits = [(limit, window, Fields(limit)) for limit, window in zip(limits, windows, strict=True)]
-        # Admissions are numbered in the key's longest-lived document; without a limit per key, in one of its own.
-        self._numbering = max(
-            (window for limit, window, _ in self._limits if limit.per == "key"),
-            key=lambda window: window.length,
-            default=window_of(1, _DAY_SECONDS, policy.deadline_ms),
+        lease = lease_window(lease_seconds, policy.deadline_ms)
+        self._rules = [Rule(limit, lease, policy.deadline_ms) for limit in limits]
+        self._charging = Charging(
+            documents, clock, _numbering(self._rules, policy), self._purse, policy.deadline_ms * 1_000_000
         )
+        self._policy = policy
         self._denials = DenialCache()
-        self._offset: int | None = None
+        self._groups: Groups[_Requested | Changes] = Groups(self._run)
+        self._purses: dict[tuple[str, str], Purse] = {}
+        self._known: dict[tuple[str, str, str | None, str], Sequence[Counter]] = {}
+        self._lock = threading.Lock()
+        self._local = _local(limits, policy, clock, lease_seconds) if policy.fail == "local" else None
 
     def reserve(self, caller: Caller, model: str, estimate: Usage) -> Reservation:
-        """Charge every limit that applies to the caller, all or none.
-
-        Raises:
-            LimitExceeded: A limit is used up; nothing stays charged.
-            ServiceUnavailable: The store cannot be reached and the policy's mode is ``closed``.
-        """
-        counters = [
-            Counter(limit, window, fields, subject)
-            for limit, window, fields in self._limits
-            if (subject := subject_of(limit, caller)) is not None
-        ]
-        now = self._now()
-        for each in counters:
-            if denial := self._denials.find(each.limit.name, each.subject, now):
+        """See ``Admission``."""
+        counters, costs = self._applying(caller, model, estimate)
+        now = self._charging.now()
+        for counter, cost in zip(counters, costs, strict=True):
+            if counter.rule.enforced and (denial := self._denials.find(counter.identity, cost, now)):
                 raise denial.error(now)
-        try:
-            return self._charge(counters, caller.key_id, estimate.requests)
-        except StoreUnavailable as error:
-            log("ERROR", "admission.unavailable", mode=self._fail)
-            if self._fail == "open":
-                return Reservation((), seq=0, epoch="", mode="failed_open")
-            raise ServiceUnavailable(
-                "The limits cannot be read now, so no request is let in.",
-                code="admission_unavailable",
-                headers={"retry-after": "1"},
-            ) from error
+        group = _GroupKey(caller.key_id, tuple(counter.identity for counter in counters))
+        asked = Asked(costs)
+        self._groups.submit(group, _Requested(counters, asked))
+        if isinstance(asked.failure, StoreUnavailable):
+            return self._unavailable(caller, model, estimate, asked, counters)
+        if asked.failure is not None:
+            raise asked.failure
+        if asked.number is None:
+            raise RuntimeError("A request was charged without a number.")
+        if asked.denial is not None and asked.denied_by is not None:
+            self._denials.add(asked.denied_by.identity, asked.denial)
+            raise asked.denial.error(asked.denial.at, seq=asked.number.seq, epoch=asked.number.epoch)
+        if asked.over:
+            log("WARNING", "admission.over", limits=",".join(asked.over), key_id=caller.key_id)
+        kept = _Kept(self, group, asked.charged or [])
+        number = asked.number
+        return Reservation(asked.states, number.seq, number.epoch, asked.committed, over=asked.over, charges=kept)
 
     def settle(self, reservation: Reservation, actual: Usage) -> None:
         """Turn the charge into what was really used. Never raises; a failure is logged."""
-        charges: Sequence[Charge] = reservation.charges or ()
-        now = self._now()
-        changes = Changes()
-        for charge in charges:
-            # A bucket that has left its window counts no more, and may be gone: a change would bring it back.
-            if actual.requests != charge.amount and now < charge.leaves:
-                changes.add(charge.path, charge.field, actual.requests - charge.amount)
-        self._change(changes)
+        kept = reservation.charges
+        if not isinstance(kept, _Kept):
+            return
+        charged, kept.charged = kept.charged, []  # a second call finds nothing
+        kept.limiter._settle(kept.group, charged, actual)
 
-    def _charge(self, counters: Sequence[Counter], key_id: str, cost: int) -> Reservation:
-        """Charge and judge, more than once where the first commit does not settle it."""
-        number: _Number | None = None  # an attempt that has to be repeated keeps the number it took
-        misplaced: Sequence[Charge] = ()
-        for attempt in range(1, _ATTEMPTS + 1):
-            now = self._now()
+    def _applying(self, caller: Caller, model: str, estimate: Usage) -> tuple[list[Counter], tuple[int, ...]]:
+        """What the request is charged for, and how much.
+
+        Raises:
+            LargerThanLimit: Too much for a limit by itself.
+        """
+        counters, costs = [], []
+        for counter in self._counters(caller, model):
+            rule = counter.rule
+            if cost := rule.cost(estimate):
+                if cost > rule.limit.amount and rule.enforced:
+                    raise LargerThanLimit(rule.limit.name, rule.limit.kind, rule.limit.amount, cost)
+                counters.append(counter)
+                costs.append(cost)
+        return counters, tuple(costs)
+
+    def _counters(self, caller: Caller, model: str) -> Sequence[Counter]:
+        """The limits that are for such requests, each as it counts this caller."""
+        key = (caller.tenant, caller.key_id, caller.user, model)
+        counters = self._known.get(key)
+        if counters is None:
+            counters = [
+                Counter(rule, subject)
+                for rule in self._rules
+                if (subject := subject_of(rule.limit, caller)) is not None and rule.counts(caller, model)
+            ]
+            with self._lock:
+                if len(self._known) >= _KNOWN:
+                    self._known = {}
+                self._known[key] = counters
+        return counters
+
+    def _run(self, key: Hashable, group: Sequence[_Requested | Changes]) -> None:
+        """Commit a group. Every request is told what became of it; corrections never fail."""
+        requests = [each for each in group if isinstance(each, _Requested)]
+        corrections = [each for each in group if isinstance(each, Changes)]
+        if not requests or not isinstance(key, _GroupKey):
             changes = Changes()
-            entries = [each.enter(now, cost, changes, clean=self._offset is not None) for each in counters]
-            _take_back(changes, misplaced)
-            path, epoch = self._enter_number(now, key_id, changes, take=number is None)
-            values, committed = self._commit(changes)
-            number = number or _Number(values[path][SEQ], epoch)
-            misplaced = [entry.charge for entry in entries]
-            if any(each.window.bucket(now) != each.window.bucket(committed) for each in counters):
-                continue
-            counts = _counts(entries, values)
-            denied = [i for i, each in enumerate(counters) if not fits(each.window, counts[i])]
-            if not denied:
-                return Reservation(_states(counters, counts, now), number.seq, number.epoch, charges=misplaced)
-            counts = self._undo(counters, entries, counts, cost)
-            if attempt == _ATTEMPTS or any(sum(counts[i]) + cost > counters[i].window.amount for i in denied):
-                self._deny(counters, counts, denied, cost, now, number)
-            misplaced = ()
-        changes = Changes()
-        _take_back(changes, misplaced)
-        self._change(changes)
-        raise StoreUnavailable("Commits take longer than a limit's buckets last.")
-
-    def _enter_number(self, now: int, key_id: str, changes: Changes, *, take: bool) -> tuple[str, str]:
-        """Take the key's next number; the document it will be found in, and the name of the numbering."""
-        window = self._numbering
-        epoch = window.epoch(window.bucket(now))
-        path = document("key", key_id, window, epoch)
-        changes.keep(path, window.epoch_expires(epoch))
-        changes.add(path, SEQ, int(take))
-        return path, epoch_name(window, epoch)
-
-    def _undo(
-        self, counters: Sequence[Counter], entries: Sequence[Entry], counts: list[list[int]], cost: int
-    ) -> list[list[int]]:
-        """Take the charges back; the counts without them.
-
-        They are read once more in the same commit: what was in the way may have been the charges of others
-        who are being denied at the same time, and a wait that is reckoned from those would be too long.
-        """
-        changes = Changes()
-        for entry in entries:
-            for part in entry.reads:
-                changes.read(part.path, part.fields)
-        _take_back(changes, [entry.charge for entry in entries])
-        if values := self._change(changes):
-            return _counts(entries, values)
-        for each, row in zip(counters, counts, strict=True):
-            row[each.window.buckets] -= cost
-        return counts
-
-    def _deny(
-        self,
-        counters: Sequence[Counter],
-        counts: Sequence[Sequence[int]],
-        denied: Sequence[int],
-        cost: int,
-        now: int,
-        number: _Number,
-    ) -> NoReturn:
-        """Remember the denial and raise it, in the name of the limit that takes longest."""
-        waits = {i: retry_after(counters[i].window, counts[i], cost, now) for i in denied}
-        longest = max(denied, key=lambda i: waits[i])
-        states = _states(counters, counts, now)
-        denial = Denial(now, waits[longest], states[longest], states)
-        self._denials.add(counters[longest].limit.name, counters[longest].subject, denial)
-        raise denial.error(now, seq=number.seq, epoch=number.epoch)
-
-    def _commit(self, changes: Changes) -> tuple[_Values, int]:
-        """Commit; the new values and the store's time of the commit."""
-        writes = changes.writes()
-        before = self._clock.time_ns()
-        done = self._documents.commit(list(writes.values()))
-        after = self._clock.time_ns()
-        self._offset = clock_offset(self._offset or 0, before, after, done.commit_time)
-        values = {path: result.increments for path, result in zip(writes, done.results, strict=True)}
-        return values, done.commit_time
-
-    def _change(self, changes: Changes) -> _Values:
-        """Commit what the request does not depend on; no values where that fails.
-
-        What then stays charged goes with its window.
-        """
+            for correction in corrections:
+                changes.merge(correction)
+            self._charging.change(changes)
+            return
+        asked = [each.asked for each in requests]
         try:
-            return self._commit(changes)[0] if changes else {}
-        except StoreError:
-            log("WARNING", "admission.change_failed")
-            return {}
+            self._charging.charge(key.key_id, requests[0].counters, asked, corrections)
+        except StoreUnavailable as error:
+            # Nobody knows what was charged, so nobody may be charged again.
+            _fail(asked, error)
+        except Exception as error:  # a fault of one must not become that of all, and each waits to be told
+            if len(requests) == 1:
+                _fail(asked, error)
+                return
+            for correction in corrections:
+                self._run(key, [correction])
+            for each in requests:
+                if each.asked.charged is None and each.asked.denial is None:
+                    self._run(key, [each])
 
-    def _now(self) -> int:
-        """Now by the store's clock, as far as it is known."""
-        return self._clock.time_ns() + (self._offset or 0)
+    def _settle(self, group: _GroupKey, charged: Sequence[Charged], actual: Usage) -> None:
+        now = self._charging.now()
+        changes = Changes()
+        for each in charged:
+            self._correct(each, each.counter.rule.used(actual), now, changes)
+        if changes:
+            self._groups.submit(group, changes)
+
+    def _correct(self, each: Charged, used: int, now: int, changes: Changes) -> None:
+        """Turn what one limit was charged into what was used."""
+        counter, charge = each.counter, each.charge
+        # A bucket that has left its window counts no more, and may be gone: a change would bring it back.
+        counts = self._charging.counts_still(charge, now)
+        if counter.rule.lease is not None:
+            if counts:
+                changes.add(charge.path, charge.field, -charge.amount)
+            if used:
+                # In a bucket too early it would leave too early; in the next one it is read all the same.
+                at = each.at if isinstance(counter.rule.period, Day) else self._charging.latest()
+                counter.spend(at, used, changes)
+        elif used == charge.amount or not counts:
+            return
+        elif purse := self._purse(counter):
+            purse.refund(charge, charge.amount - used)
+            changes.take_back(purse.due(now, all_of_it=False))
+        else:
+            changes.add(charge.path, charge.field, used - charge.amount)
+
+    def _purse(self, counter: Counter) -> Purse | None:
+        if not counter.rule.chunked:
+            return None
+        purse = self._purses.get(counter.identity)
+        if purse is None:
+            with self._lock:
+                if len(self._purses) >= _PURSES:
+                    self._purses = {}  # what they hold goes with its bucket
+                purse = self._purses.setdefault(counter.identity, Purse(counter.rule.limit.amount))
+        return purse
+
+    def _unavailable(
+        self, caller: Caller, model: str, estimate: Usage, asked: Asked, counters: Sequence[Counter]
+    ) -> Reservation:
+        """What the policy has for a request whose limits cannot be read."""
+        unknown = None
+        if not isinstance(asked.failure, StoreContended):
+            names = [counter.rule.limit.name for counter in counters]
+            unknown = Unknown(self._charging.now(), tuple(zip(names, asked.costs, strict=True)))
+        log("ERROR", "admission.unavailable", mode=self._policy.fail)
+        if unknown is not None:
+            costs = ",".join(f"{name}={cost}" for name, cost in unknown.costs)
+            log("ERROR", "admission.unknown", key_id=caller.key_id, costs=costs)
+        if self._local is not None:
+            try:
+                reservation = self._local.reserve(caller, model, estimate)
+            except LimitExceeded as denial:
+                denial.seq = denial.epoch = None  # the numbers in memory are no one's business
+                denial.mode, denial.unknown = "local", unknown
+                raise
+            except LargerThanLimit as larger:  # than this process's share of it: another time it may pass
+                raise AdmissionUnavailable(unknown) from larger
+            return replace(reservation, seq=0, epoch="", committed=0, mode="local", unknown=unknown)
+        if self._policy.fail == "open":
+            return Reservation((), seq=0, epoch="", mode="failed_open", unknown=unknown)
+        raise AdmissionUnavailable(unknown) from asked.failure
 
 
-def _take_back(changes: Changes, charges: Sequence[Charge]) -> None:
-    for charge in charges:
-        changes.add(charge.path, charge.field, -charge.amount)
+def connect_limiter(documents: DocumentStore, policy: PolicyFile, clock: Clock) -> Limiter:
+    """The limiter that a policy asks for."""
+    return Limiter(documents, policy.limits, policy.admission, clock, lease_seconds=lease_seconds(policy))
 
 
-def _counts(entries: Sequence[Entry], values: _Values) -> list[list[int]]:
-    """The counts of each entry's buckets, oldest first."""
-    return [[values[part.path][field] for part in entry.reads for field in part.fields] for entry in entries]
+def lease_seconds(policy: PolicyFile) -> int:
+    """How long what a call holds is held at most: longer than any call lasts."""
+    return policy.calls.deadline_seconds + _GRACE_SECONDS
 
 
-def _states(counters: Sequence[Counter], counts: Sequence[Sequence[int]], now: int) -> tuple[LimitState, ...]:
-    states = []
-    for each, row in zip(counters, counts, strict=True):
-        limit, stands = each.limit, standing(each.window, row, now)
-        states.append(
-            LimitState(
-                limit.name,
-                limit.kind,
-                limit.amount,
-                limit.window_seconds,
-                stands.remaining,
-                reset_seconds=stands.whole_after / _SECOND,
-                more_seconds=stands.more_after / _SECOND,
-            )
-        )
-    return tuple(states)
+def _numbering(rules: Sequence[Rule], policy: AdmissionPolicy) -> Period:
+    """Admissions are numbered in the key's longest-lived document; without a limit per key, in one of its own."""
+    return max(
+        (rule.period for rule in rules if rule.limit.per == "key"),
+        key=lambda period: period.seconds,
+        default=window_of(_DAY_SECONDS, policy.deadline_ms),
+    )
+
+
+def _local(limits: Sequence[RateLimit], policy: AdmissionPolicy, clock: Clock, lease_seconds: int) -> Limiter:
+    """A limiter of this process alone, for its share of each limit."""
+    shares = []
+    for limit in limits:
+        given = {name: getattr(limit, name) for name in limit.__struct_fields__}
+        shares.append(RateLimit(**{**given, "amount": max(1, int(limit.amount * policy.local_share))}))
+    return Limiter(MemoryDocuments(clock), shares, AdmissionPolicy(), clock, lease_seconds=lease_seconds)
+
+
+def _fail(group: Sequence[Asked], error: Exception) -> None:
+    for asked in group:
+        if asked.charged is None and asked.denial is None:
+            asked.failure = error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from shared.errors import RateLimited
+from shared.errors import RateLimited, ServiceUnavailable
 from shared.identity.caller import Caller
 
 
@@ -16,6 +16,8 @@ class Usage:
     requests: int = 1
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cost: int = 0
+    """In millionths of the policy's currency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +26,29 @@ class LimitState:
 
     name: str
     kind: str
-    """What is counted: ``requests``."""
+    """What is counted: ``requests``, ``tokens``, ``concurrency`` or ``cost``."""
 
     amount: int
     window_seconds: int
+    """Length of the window, a day for a daily budget; 0 for calls that run at once."""
+
     remaining: int
     reset_seconds: float
     """Until the limit is whole again if nothing more is charged."""
 
     more_seconds: float = 0.0
     """Until ``remaining`` grows if nothing more is charged; 0 where nothing is charged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A charge of which nobody knows whether the store took it, for the audit event."""
+
+    at: int
+    """Nanoseconds since the Unix epoch."""
+
+    costs: tuple[tuple[str, int], ...]
+    """What each limit would have been charged, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +62,17 @@ class Reservation:
     epoch: str
     """The numbering that ``seq`` belongs to."""
 
+    committed: int = 0
+    """The store's time of the commit that let it in, in nanoseconds since the Unix epoch; 0 without one."""
+
     mode: str = "normal"
-    """How it was decided: ``normal``, or the failure mode that applied."""
+    """How it was decided: ``normal``, or the failure mode that applied: ``failed_open`` or ``local``."""
+
+    over: tuple[str, ...] = ()
+    """Limits in mode ``monitor`` that would have denied it."""
+
+    unknown: Unknown | None = None
+    """Where the store did not say whether it took the charge."""
 
     charges: Any = field(default=None, repr=False)
     """The adapter's own note of what was charged where."""
@@ -66,10 +90,7 @@ class LimitExceeded(RateLimited):
         seq: int | None,
         epoch: str | None = None,
     ) -> None:
-        super().__init__(
-            f"Limit '{exceeded.name}' is used up: {exceeded.amount} {exceeded.kind} in "
-            f"{exceeded.window_seconds} s. Retry in {retry_after:.1f} s."
-        )
+        super().__init__(f"Limit '{exceeded.name}' is used up: {_terms(exceeded)}. Retry in {retry_after:.1f} s.")
         self.exceeded = exceeded
         self.retry_after = retry_after
         self.limits = limits
@@ -77,6 +98,49 @@ class LimitExceeded(RateLimited):
         """The denial's admission number, or None where it was decided without a commit."""
         self.epoch = epoch
         """The numbering that ``seq`` belongs to."""
+        self.mode = "normal"
+        """As in ``Reservation``."""
+        self.unknown: Unknown | None = None
+        """As in ``Reservation``."""
+
+
+class LargerThanLimit(RateLimited):
+    """A request alone is more than a limit grants at all. Final: waiting does not help."""
+
+    def __init__(self, name: str, kind: str, amount: int, cost: int) -> None:
+        super().__init__(
+            f"Limit '{name}' grants {amount} {_UNITS[kind]} at most, and this request alone may use {cost}.",
+            code="request_exceeds_limit",
+            headers={"x-should-retry": "false"},
+        )
+        self.limit = name
+
+
+class AdmissionUnavailable(ServiceUnavailable):
+    """The limits cannot be read, and the policy's mode is ``closed``."""
+
+    def __init__(self, unknown: Unknown | None) -> None:
+        super().__init__(
+            "The limits cannot be read now, so no request is let in.",
+            code="admission_unavailable",
+            headers={"retry-after": "1"},
+        )
+        self.unknown = unknown
+        """As in ``Reservation``."""
+
+
+_UNITS = {
+    "requests": "requests",
+    "tokens": "tokens",
+    "concurrency": "calls at once",
+    "cost": "millionths of the currency",
+}
+
+
+def _terms(limit: LimitState) -> str:
+    """What a limit grants, in words."""
+    within = f" in {limit.window_seconds} s" if limit.window_seconds else ""
+    return f"{limit.amount} {_UNITS[limit.kind]}{within}"
 
 
 class Admission(Protocol):
@@ -87,8 +151,9 @@ class Admission(Protocol):
 
         Raises:
             LimitExceeded: A limit is used up; nothing stays charged.
-            ServiceUnavailable: The limits cannot be read and the policy's mode is ``closed``.
+            LargerThanLimit: The estimate alone is more than a limit grants.
+            AdmissionUnavailable: The limits cannot be read and the policy's mode is ``closed``.
         """
 
     def settle(self, reservation: Reservation, actual: Usage) -> None:
-        """Correct the reservation to what was really used. Never raises; a failure is logged."""
+        """Correct the reservation to what was really used, once. Never raises; a failure is logged."""

@@ -1,4 +1,4 @@
-"""Strict sliding windows in sub-buckets: the arithmetic of admission, pure in (counts, now).
+"""Strict sliding windows in sub-buckets, and calendar days: the arithmetic of admission, pure in (counts, now).
 
 A window of length L is cut into K buckets of width ceil(L / K). Any stretch of length L touches at
 most K + 1 buckets, so a request that finds at most N charges in its own bucket and the K older ones
@@ -10,6 +10,10 @@ the store's commit time. Also read is the next bucket: where commit times step b
 clock does), the order of commits and the order of their times disagree, and a charge of "the future"
 is one that came before.
 
+Calls that run are leases, and so are estimates of money and of a day's budget: charges in a window as
+long as the longest call, each taken back when its call ends. One that nobody takes back, because its
+process was killed, leaves with its bucket.
+
 All times are integers in nanoseconds.
 """
 
@@ -17,6 +21,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
 SUB_BUCKETS = 12
 """K, where the window is long enough for it: a charge is held at most 1/12 too long."""
@@ -25,13 +32,36 @@ EPOCH_BUCKETS = 8 * SUB_BUCKETS
 """A document counts for so many buckets, which bounds its fields; that is 8 windows, or more where K is less."""
 
 _SECOND = 1_000_000_000
+_DAYS_KEPT = 2
+
+
+class Period(Protocol):
+    """What charges are counted in, by numbered buckets. See ``Window``."""
+
+    def bucket(self, now: int) -> int: ...
+
+    def reads(self, bucket: int) -> range: ...
+
+    def stale(self, bucket: int) -> range: ...
+
+    def leaves(self, bucket: int) -> int: ...
+
+    def epoch(self, bucket: int) -> int: ...
+
+    def epoch_start(self, epoch: int) -> int: ...
+
+    def epoch_expires(self, epoch: int) -> int: ...
+
+    def epoch_name(self, epoch: int) -> str: ...
+
+    @property
+    def seconds(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """At most ``amount`` in any ``length``. Buckets are numbered from the Unix epoch."""
+    """Any stretch of ``length``. Buckets are numbered from the Unix epoch."""
 
-    amount: int
     length: int
     buckets: int
     """K."""
@@ -48,8 +78,8 @@ class Window:
         return range(bucket - self.buckets, bucket + 2)
 
     def stale(self, bucket: int) -> range:
-        """Buckets that nobody reads any more, even whose clock is one bucket behind."""
-        return range(bucket - self.buckets - 3, bucket - self.buckets - 1)
+        """Buckets of the same epoch that nobody reads any more, even whose clock is one bucket behind."""
+        return range(self.epoch_start(self.epoch(bucket)), bucket - self.buckets - 1)
 
     def leaves(self, bucket: int) -> int:
         """When ``bucket`` stops counting."""
@@ -67,15 +97,118 @@ class Window:
         """When an epoch's counts are of no use to anybody."""
         return self.epoch_start(epoch + 1) * self.width + 2 * self.length
 
+    def epoch_name(self, epoch: int) -> str:
+        """An epoch by name: its window's seconds and buckets, and its number."""
+        return f"{self.seconds}.{self.buckets}-{epoch}"
 
-def window_of(amount: int, seconds: int, deadline_ms: int) -> Window:
-    """A window of ``seconds`` with as many buckets, up to K, as the store's deadline allows.
+    @property
+    def seconds(self) -> int:
+        """The length."""
+        return self.length // _SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Calendar days of a time zone, each a bucket and an epoch by itself, numbered as ``date.toordinal`` does."""
+
+    zone: tzinfo
+    zone_name: str
+
+    def bucket(self, now: int) -> int:
+        """The day that ``now`` is in."""
+        return datetime.fromtimestamp(now // _SECOND, self.zone).toordinal()
+
+    def reads(self, bucket: int) -> range:
+        """A day is judged by itself."""
+        return range(bucket, bucket + 1)
+
+    def stale(self, bucket: int) -> range:
+        """Nothing: a day's document goes as a whole."""
+        return range(bucket, bucket)
+
+    def leaves(self, bucket: int) -> int:
+        """When the next day begins, which may be 23 to 25 hours after this one did."""
+        return _midnight(self.zone, bucket + 1)
+
+    def epoch(self, bucket: int) -> int:
+        """The day itself."""
+        return bucket
+
+    def epoch_start(self, epoch: int) -> int:
+        """The day itself."""
+        return epoch
+
+    def epoch_expires(self, epoch: int) -> int:
+        """Some days later, when also the calls that ran over midnight have long been counted."""
+        return _midnight(self.zone, epoch + 1 + _DAYS_KEPT)
+
+    def epoch_name(self, epoch: int) -> str:
+        """The day by name."""
+        return f"{self.zone_name}.{date.fromordinal(epoch).isoformat()}"
+
+    @property
+    def seconds(self) -> int:
+        """How long a day is, as a rule."""
+        return 86_400
+
+
+@lru_cache(maxsize=256)
+def _midnight(zone: tzinfo, day: int) -> int:
+    """When a day begins, in nanoseconds since the Unix epoch."""
+    start = datetime.combine(date.fromordinal(day), time(), zone).astimezone(UTC)
+    return (start - datetime.fromtimestamp(0, UTC)) // timedelta(seconds=1) * _SECOND
+
+
+def window_of(seconds: int, deadline_ms: int, sub_buckets: int = SUB_BUCKETS) -> Window:
+    """A window of ``seconds`` with as many buckets, up to ``sub_buckets``, as the store's deadline allows.
 
     A bucket is never shorter than two commit deadlines, so that a slow commit still lands in it.
     """
     length = seconds * _SECOND
-    buckets = max(1, min(SUB_BUCKETS, length // (2 * deadline_ms * 1_000_000)))
-    return Window(amount, length, buckets, -(-length // buckets))
+    buckets = max(1, min(sub_buckets, length // (2 * deadline_ms * 1_000_000)))
+    return Window(length, buckets, -(-length // buckets))
+
+
+def day_of(time_zone: str) -> Day:
+    """Calendar days of a zone of the IANA database.
+
+    Raises:
+        ValueError: There is no such zone, or the machine does not know it.
+    """
+    if time_zone == "UTC":
+        return Day(UTC, time_zone)
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # a cold start without such a limit does without it
+
+    try:
+        return Day(ZoneInfo(time_zone), time_zone)
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError(f"No time zone is called {time_zone!r}.") from error
+
+
+class Held(NamedTuple):
+    """A charge that counts, and when it stops counting."""
+
+    amount: int
+    leaves: int
+
+
+def held(period: Period, counts: Sequence[int], now: int, *, at_most: int | None = None) -> list[Held]:
+    """The charges in ``counts`` (of ``period.reads`` at ``now``, oldest first), as far as there are any.
+
+    Args:
+        period: What they are counted in.
+        counts: By bucket.
+        now: Nanoseconds since the Unix epoch.
+        at_most: Foresee that they leave after so long already: calls that run may end at any time.
+    """
+    first = period.reads(period.bucket(now)).start
+    soon = None if at_most is None else now + at_most
+    charges = []
+    for offset, count in enumerate(counts):
+        if count:
+            leaves = period.leaves(first + offset)
+            charges.append(Held(count, leaves if soon is None else min(leaves, soon)))
+    return charges
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,46 +223,29 @@ class Standing:
     """Until nothing is charged; 0 where nothing is."""
 
 
-def fits(window: Window, counts: Sequence[int]) -> bool:
-    """Whether the charges in ``counts`` (of ``window.reads``, oldest first) keep to the limit."""
-    return sum(counts) <= window.amount
-
-
-def standing(window: Window, counts: Sequence[int], now: int) -> Standing:
-    """How the limit stands with these counts (of ``window.reads`` at ``now``, oldest first)."""
-    total = sum(counts)
-    free = window.amount - total
-    if not total:
+def standing(amount: int, charges: Sequence[Held], now: int) -> Standing:
+    """How a limit of ``amount`` stands with these charges."""
+    free = amount - sum(charge.amount for charge in charges)
+    if not charges:
         return Standing(free, 0, 0)
-    return Standing(
-        max(0, free), _freed_after(window, counts, max(0, -free) + 1, now), _whole_after(window, counts, now)
-    )
+    whole_after = max(charge.leaves for charge in charges) - now
+    return Standing(max(0, free), _freed_after(charges, max(0, -free) + 1, now), whole_after)
 
 
-def retry_after(window: Window, counts: Sequence[int], cost: int, now: int) -> int:
-    """How long until ``cost``, which must not exceed the limit's amount, fits beside these counts."""
-    return _freed_after(window, counts, sum(counts) + cost - window.amount, now)
+def retry_after(amount: int, charges: Sequence[Held], cost: int, now: int) -> int:
+    """How long until ``cost``, which must not exceed ``amount``, fits beside these charges."""
+    return _freed_after(charges, sum(charge.amount for charge in charges) + cost - amount, now)
 
 
-def _freed_after(window: Window, counts: Sequence[int], needed: int, now: int) -> int:
-    """How long until the oldest buckets have taken ``needed`` with them."""
-    bucket = window.bucket(now) - window.buckets
-    for count in counts:
-        needed -= count
+def _freed_after(charges: Sequence[Held], needed: int, now: int) -> int:
+    """How long until those that leave first have taken ``needed`` with them; 0 where nothing is in the way."""
+    if not charges or needed <= 0:
+        return 0
+    for charge in sorted(charges, key=lambda charge: charge.leaves):
+        needed -= charge.amount
         if needed <= 0:
             break
-        bucket += 1
-    return window.leaves(bucket) - now
-
-
-def _whole_after(window: Window, counts: Sequence[int], now: int) -> int:
-    """How long until the newest charge has left."""
-    bucket = window.bucket(now) + 1
-    for count in reversed(counts):
-        if count:
-            break
-        bucket -= 1
-    return window.leaves(bucket) - now
+    return charge.leaves - now
 
 
 def clock_offset(offset: int, before: int, after: int, committed: int) -> int:

@@ -12,7 +12,7 @@ import hmac
 import re
 from typing import Any, Protocol
 
-from shared.audit.port import Interaction
+from shared.audit.port import Interaction, Operation
 from shared.audit.record import timestamp
 from shared.guards.port import Finding, GuardRun
 from shared.stores.secrets import Secret
@@ -33,6 +33,9 @@ ROUTE = "wardgate.route"
 MODEL = "gen_ai.request.model"
 ERROR = "error.type"
 USER = "wardgate.user.hmac"
+ACTION = "wardgate.operation.action"
+SUBJECT = "wardgate.operation.subject"
+OPERATOR = "wardgate.operator.name"
 
 _MAX_LIST = 64
 """Findings and guard runs listed in one event; how many there were is always there."""
@@ -98,9 +101,23 @@ def attributes_of(interaction: Interaction, pepper: Pepper | None) -> dict[str, 
         "wardgate.admission.seq": it.admission_seq,
         "wardgate.admission.epoch": it.admission_epoch,
         "wardgate.admission.mode": it.admission_mode,
+        "wardgate.admission.unknown": [{"limit": name, "amount": amount} for name, amount in it.admission_unknown]
+        or None,
         "wardgate.limits.charged": list(it.limits_charged),
         "wardgate.limits.exceeded": it.limit_exceeded,
         "wardgate.trace.id": it.trace_id,
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def attributes_of_operation(operation: Operation) -> dict[str, Any]:
+    """What the trail keeps of an operation; what is unknown is left out."""
+    known = {
+        ACTION: operation.action,
+        SUBJECT: operation.subject,
+        "wardgate.operation.reason": operation.reason,
+        OPERATOR: _plain(operation.operator.name),
+        "wardgate.operator.source": operation.operator.source,
     }
     return {name: value for name, value in known.items() if value is not None}
 

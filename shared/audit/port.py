@@ -8,9 +8,10 @@ from typing import Literal, Protocol
 from shared.guards.port import Finding, GuardRun
 from shared.identity.caller import Caller
 
-Decision = Literal["answered", "blocked", "denied", "refused", "failed", "cancelled", "replayed"]
+Decision = Literal["answered", "blocked", "denied", "refused", "failed", "cancelled", "replayed", "killed"]
 """How an interaction ended: answered; blocked by a guard; denied by a limit; refused as malformed;
-failed upstream; cancelled by the client hanging up; or replayed for an ``Idempotency-Key``."""
+failed upstream; cancelled by the client hanging up; replayed for an ``Idempotency-Key``; or refused or ended by
+the kill switch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,35 @@ class Interaction:
     admission_seq: int | None = None
     admission_epoch: str | None = None
     admission_mode: str | None = None
+    admission_unknown: tuple[tuple[str, int], ...] = ()
+    """Limits and amounts of a charge of which nobody knows whether the store took it."""
+
     limits_charged: tuple[str, ...] = ()
     limit_exceeded: str | None = None
     trace_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who works on Wardgate, as far as the machine they work on tells."""
+
+    name: str
+    source: Literal["environment", "os_user"]
+    """``WARDGATE_OPERATOR`` says so, or it is the account that the process runs under."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Something an operator did, as the trail remembers it."""
+
+    action: str
+    """Such as ``kill.on``."""
+
+    subject: str
+    """What it was done to."""
+
+    operator: Operator
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +105,10 @@ class Trail(Protocol):
         Raises:
             StoreUnavailable: Not acknowledged in time, and the policy's mode is ``fail_close``.
         """
+
+
+class OperationTrail(Protocol):
+    """Takes operations for the same trail."""
+
+    def record_operation(self, operation: Operation) -> Recorded:
+        """Append one event. Raises as ``Trail.record`` does."""

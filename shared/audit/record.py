@@ -24,10 +24,11 @@ from msgspec import Meta
 from shared.errors import WardgateError
 from shared.stores.events import Event
 
-EventType = Literal["wardgate.chain.open", "wardgate.chain.close", "wardgate.interaction"]
+EventType = Literal["wardgate.chain.open", "wardgate.chain.close", "wardgate.interaction", "wardgate.operation"]
 CHAIN_OPEN: EventType = "wardgate.chain.open"
 CHAIN_CLOSE: EventType = "wardgate.chain.close"
 INTERACTION: EventType = "wardgate.interaction"
+OPERATION: EventType = "wardgate.operation"
 
 GENESIS = "0" * 64
 """``prev_event`` of a chain's first record."""

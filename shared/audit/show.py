@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from shared.audit.archive import PREFIX, day_prefix
-from shared.audit.event import DECISION, ERROR, FINDINGS, KEY_ID, MODEL, REQUEST_ID, TENANT
+from shared.audit.event import ACTION, DECISION, ERROR, FINDINGS, KEY_ID, MODEL, OPERATOR, REQUEST_ID, SUBJECT, TENANT
 from shared.audit.port import Decision
 from shared.audit.record import MalformedRecord, Record, is_intact, parse_record
 from shared.stores.objects import ObjectStore
@@ -131,7 +131,8 @@ def table_lines(entries: Iterator[Entry]) -> Iterator[str]:
             continue
         of = record.attributes.get
         kinds = dict.fromkeys(f"{finding.get('guard')}/{finding.get('kind')}" for finding in _findings(record))
-        notes = [*kinds, *([str(of(ERROR))] if of(ERROR) else []), *([] if entry.intact else ["ALTERED"])]
+        done = [f"{of(ACTION)} {of(SUBJECT)} by {of(OPERATOR)}"] if of(ACTION) else []
+        notes = [*done, *kinds, *([str(of(ERROR))] if of(ERROR) else []), *([] if entry.intact else ["ALTERED"])]
         decision = of(DECISION) or record.type.removeprefix("wardgate.")
         yield _line(record.time, decision, of(TENANT), of(KEY_ID), of(MODEL), of(REQUEST_ID), " ".join(notes))
 

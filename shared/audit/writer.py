@@ -33,9 +33,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from shared.audit.event import MODE, PEPPER, WITHHELD, Pepper, attributes_of
-from shared.audit.port import Interaction, Recorded
-from shared.audit.record import CHAIN_CLOSE, CHAIN_OPEN, GENESIS, INTERACTION, EventType, Sealed, seal
+from shared.audit.event import MODE, PEPPER, WITHHELD, Pepper, attributes_of, attributes_of_operation
+from shared.audit.port import Interaction, Operation, Recorded
+from shared.audit.record import CHAIN_CLOSE, CHAIN_OPEN, GENESIS, INTERACTION, OPERATION, EventType, Sealed, seal
 from shared.clock import Clock
 from shared.errors import StoreError, StoreUnavailable
 from shared.policy.types import Audit
@@ -106,7 +106,17 @@ class ChainWriter:
             StoreUnavailable: Not acknowledged, and the policy's mode is ``fail_close``.
             SecretNotFound: There is no pepper yet, and the policy's mode is ``fail_close``.
         """
-        attributes = attributes_of(interaction, self._pepper())
+        return self._record(INTERACTION, attributes_of(interaction, self._pepper()))
+
+    def record_operation(self, operation: Operation) -> Recorded:
+        """Append what an operator did, and publish it. It needs no pepper.
+
+        Raises:
+            StoreUnavailable: Not acknowledged, and the policy's mode is ``fail_close``.
+        """
+        return self._record(OPERATION, attributes_of_operation(operation))
+
+    def _record(self, type_: EventType, attributes: dict[str, Any]) -> Recorded:
         with self._lock:
             chain = self._chain
             self._flush()
@@ -116,7 +126,7 @@ class ChainWriter:
                 self._need_acknowledged()
             if chain.withheld:
                 attributes[WITHHELD] = chain.withheld
-            sealed = self._append(INTERACTION, attributes)
+            sealed = self._append(type_, attributes)
             try:
                 self._need_acknowledged()
             except StoreUnavailable:

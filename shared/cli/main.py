@@ -10,17 +10,17 @@ import os
 import sys
 from collections.abc import Sequence
 
-from shared.cli import audit, keys, policy, receipt, rotate, scan
+from shared.cli import audit, keys, kill, limits, policy, receipt, rotate, scan
 from shared.errors import ApiError, ConfigurationError, WardgateError
 
-_COMMANDS = (scan, keys, audit, receipt, policy, rotate)
+_COMMANDS = (scan, keys, limits, audit, receipt, policy, rotate, kill)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="wardgate",
-        description="Operate a guarded LLM endpoint: keys, policy, guards, audit trail, receipts and secrets.",
+        description="Operate a guarded LLM endpoint: keys, policy, guards, audit trail, receipts, secrets, emergency.",
         epilog="State is found through WARDGATE_HOME (default .wardgate) and the other WARDGATE_… variables.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

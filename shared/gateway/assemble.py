@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 
 from shared.admission.idempotency import Idempotency
-from shared.admission.limiter import Limiter
+from shared.admission.limiter import connect_limiter
 from shared.audit.writer import ChainWriter
 from shared.clock import SystemClock
 from shared.gateway.receipt_keys import ReceiptKeys
@@ -19,9 +19,13 @@ from shared.models.client import ModelClient
 from shared.policy.types import Issuer
 from shared.stores.connect import connect_documents, connect_events, connect_secrets
 from shared.stores.secret_reader import SecretReader
+from shared.switch.switch import KillSwitch
 from shared.web.start import Start
 
 _AUDIT_SOURCE = "//wardgate/guard"
+
+_KILLED_EVENTS = 10
+"""Events a minute, for each key and process, of calls that the kill switch refuses."""
 
 
 def assemble(start: Start, pipeline: Pipeline) -> Services:
@@ -41,7 +45,8 @@ def assemble(start: Start, pipeline: Pipeline) -> Services:
         policy=start.policy,
         clock=clock,
         authenticator=Authenticator(ApiKeys(documents, secrets, clock), _oidc(policy.identity.issuers)),
-        admission=Limiter(documents, policy.limits, policy.admission, clock),
+        switch=KillSwitch(documents),
+        admission=connect_limiter(documents, policy, clock),
         idempotency=Idempotency(documents, clock),
         pipeline=pipeline,
         model=ModelClient(
@@ -60,6 +65,7 @@ def assemble(start: Start, pipeline: Pipeline) -> Services:
             message="Too many failed logins from this address.",
         ),
         uncharged=AddressCap(policy.identity.unauthenticated_per_minute, clock),
+        killed=AddressCap(_KILLED_EVENTS, clock),
     )
 
 

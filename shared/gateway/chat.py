@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 from flask import Request, Response
 
 from shared.admission.idempotency import StoredAnswer
-from shared.admission.port import Usage
+from shared.admission.usage import counted, estimate, texts_of
 from shared.errors import ApiError, BadRequest, NotFound
 from shared.gateway.admit import admit
 from shared.gateway.call import Call
 from shared.gateway.exchange import Exchange
+from shared.gateway.kill import refuse_killed, tool_scopes, tools_declared
 from shared.gateway.once import Once
 from shared.gateway.services import Services
 from shared.gateway.streamed import StreamedAnswer
@@ -20,9 +24,14 @@ from shared.identity.caller import Caller
 from shared.models.client import ModelCall
 from shared.models.wire import ChatRequest, NamedTool, StreamOptions, SystemMessage
 from shared.policy.types import ModelAlias
+from shared.switch.state import scopes_of
 from shared.web.http_client import CallCancelled
 from shared.web.request import decode_json, read_json_body
 from shared.web.responses import json_response
+
+Answer = TypeVar("Answer")
+
+_TIMEOUT = 504
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +41,13 @@ class _Asked:
     chat: ChatRequest
     alias: ModelAlias
     body: bytes
+    scopes: tuple[str, ...]
+    """What the kill switch may stop it by."""
 
 
 def chat(services: Services, request: Request, call: Call) -> Response:
     """Answer a chat, once for each ``Idempotency-Key``."""
-    asked = _read(services, request)
+    asked = _read(services, request, call.caller)
     caller = _with_user(call.caller, asked.chat.user)
     exchange = Exchange(
         services,
@@ -49,6 +60,7 @@ def chat(services: Services, request: Request, call: Call) -> Response:
         model=asked.chat.model,
         stream=bool(asked.chat.stream),
     )
+    refuse_killed(exchange, asked.scopes)
     deadline = services.policy.file.calls.deadline_seconds
     once = Once.begin(services.idempotency, request, caller, asked.body, deadline)
     if isinstance(once, StoredAnswer):
@@ -77,7 +89,7 @@ def _give_up(exchange: Exchange, once: Once, error: ApiError) -> None:
     exchange.fail(error)
 
 
-def _read(services: Services, request: Request) -> _Asked:
+def _read(services: Services, request: Request, caller: Caller) -> _Asked:
     """Everything that may be wrong with a request, before anything is charged or recorded."""
     policy = services.policy.file
     body = read_json_body(request, policy.guards.sizes.body_bytes)
@@ -88,7 +100,8 @@ def _read(services: Services, request: Request) -> _Asked:
         raise NotFound(message, code="model_not_found", param="model")
     _check_tool_choice(asked)
     services.pipeline.check_request(asked)
-    return _Asked(asked, alias, body)
+    scopes = scopes_of(caller.tenant, caller.key_id, asked.model, tools_declared(asked))
+    return _Asked(asked, alias, body, scopes)
 
 
 def _check_tool_choice(asked: ChatRequest) -> None:
@@ -113,19 +126,28 @@ def _replay(exchange: Exchange, stored: StoredAnswer) -> Response:
 
 def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> Response:
     services = exchange.services
-    headers = {} if once.paid else admit(exchange, Usage())
+    exchange.alias, exchange.estimate = asked.alias, estimate(asked.chat, asked.alias)
+    headers = {} if once.paid else admit(exchange, exchange.estimate)
     inspection = services.pipeline.inspect_request(asked.chat)
     exchange.prompt_inspected(inspection)
     inspection.raise_if_blocked()
-    call = ModelCall(exchange.request_id, services.policy.file.calls.deadline_seconds, request.environ)
+    check_switch = partial(services.switch.check, asked.scopes)
+    call = ModelCall(
+        exchange.request_id, services.policy.file.calls.deadline_seconds, request.environ, pulse=check_switch
+    )
     forwarded = _for_the_model(inspection.request, asked.alias)
+    exchange.model_asked = True
     if asked.chat.stream:
-        upstream = services.model.stream(forwarded, call)
+        upstream = _answered(exchange, lambda: services.model.stream(forwarded, call))
         wants_usage = bool(asked.chat.stream_options and asked.chat.stream_options.include_usage)
-        return StreamedAnswer(exchange, once, upstream, inspection.request, wants_usage=wants_usage).response(headers)
-    answer = services.model.complete(forwarded, call)
+        return StreamedAnswer(
+            exchange, once, upstream, inspection.request, scopes=asked.scopes, wants_usage=wants_usage
+        ).response(headers)
+    answer = _answered(exchange, lambda: services.model.complete(forwarded, call))
     exchange.answered_by(answer.upstream, answer.upstream_model)
     exchange.usage = answer.completion.usage or None
+    exchange.answer_bytes = sum(counted(text) for text in texts_of(answer.completion))
+    services.switch.check((*asked.scopes, *tool_scopes(answer.completion)))
     checked = services.pipeline.inspect_answer(answer.completion, inspection.request)
     exchange.answer_inspected(checked)
     checked.raise_if_blocked()
@@ -135,6 +157,15 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
     headers["wardgate-receipt"] = exchange.receipt(checked.completion)
     once.answered(200, "application/json", body, headers["wardgate-receipt"])
     return json_response(body, headers=headers)
+
+
+def _answered(exchange: Exchange, ask: Callable[[], Answer]) -> Answer:
+    """The model's answer. Where an error takes its place nothing was used; of one that came too late, who knows."""
+    try:
+        return ask()
+    except ApiError as error:
+        exchange.model_asked = error.status == _TIMEOUT
+        raise
 
 
 def _for_the_model(chat: ChatRequest, alias: ModelAlias) -> ChatRequest:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from shared.admission.port import Reservation, Usage
+from shared.admission.port import Reservation, Unknown, Usage
+from shared.admission.usage import uncounted, used
 from shared.audit.port import Decision, Interaction, Recorded
 from shared.errors import ApiError, ContentFiltered, ServiceUnavailable, StoreError
 from shared.gateway.services import Services
@@ -14,6 +15,8 @@ from shared.guards.port import VERDICTS, Finding, GuardRun, Verdict
 from shared.guards.receipt import Receipt
 from shared.identity.caller import Caller
 from shared.models.wire import ChatCompletion, TokenUsage
+from shared.policy.types import ModelAlias
+from shared.switch.switch import CallKilled
 from shared.web.log import log
 
 
@@ -39,6 +42,20 @@ class Exchange:
     """Number of a denial and the numbering it belongs to."""
 
     limit_exceeded: str | None = None
+    admission_mode: str | None = None
+    admission_unknown: Unknown | None = None
+    """A charge of which nobody knows whether the store took it."""
+
+    estimate: Usage | None = None
+    """What the model may use of tokens; None where no model is asked."""
+
+    alias: ModelAlias | None = None
+    model_asked: bool = False
+    """Whether the model is at work, or has been and may have used something."""
+
+    answer_bytes: int | None = None
+    """What the model has said so far; None until it says something."""
+
     prompt: str | None = field(default=None, repr=False)
     answer: str | None = field(default=None, repr=False)
     verdict: Verdict = "allow"
@@ -79,8 +96,8 @@ class Exchange:
             log("ERROR", "guard.failed", request_id=self.request_id, guard=guard, error=fault)
 
     def fail(self, error: ApiError) -> None:
-        """End without an answer: blocked by a guard or failed. Raises as ``end`` does."""
-        self.end("blocked" if isinstance(error, ContentFiltered) else "failed", error.code)
+        """End without an answer: blocked by a guard, killed by the operator, or failed. Raises as ``end`` does."""
+        self.end(_decision(error), error.code)
 
     def end(self, decision: Decision, error_code: str | None = None) -> None:
         """Settle the reservation and record the event.
@@ -129,9 +146,14 @@ class Exchange:
         )
 
     def _actual(self) -> Usage:
-        if self.usage is None:
+        """What was used: as the upstream counted it, or else at most, as far as is known how far it came."""
+        if self.estimate is None or self.alias is None or not self.model_asked:
             return Usage()
-        return Usage(1, self.usage.prompt_tokens, self.usage.completion_tokens)
+        if self.usage:
+            return used(self.estimate, self.alias, self.usage.prompt_tokens, self.usage.completion_tokens)
+        if self.answer_bytes is None:
+            return self.estimate
+        return uncounted(self.estimate, self.alias, self.answer_bytes)
 
     def _interaction(self, decision: Decision, error_code: str | None) -> Interaction:
         reservation = self.reservation
@@ -160,8 +182,15 @@ class Exchange:
             unscanned_parts=self.unscanned_parts,
             admission_seq=seq,
             admission_epoch=epoch,
-            admission_mode=reservation.mode if reservation else None,
+            admission_mode=self.admission_mode,
+            admission_unknown=self.admission_unknown.costs if self.admission_unknown else (),
             limits_charged=tuple(limit.name for limit in reservation.limits) if reservation else (),
             limit_exceeded=self.limit_exceeded,
             trace_id=self.trace_id,
         )
+
+
+def _decision(error: ApiError) -> Decision:
+    if isinstance(error, ContentFiltered):
+        return "blocked"
+    return "killed" if isinstance(error, CallKilled) else "failed"

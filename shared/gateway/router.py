@@ -21,11 +21,14 @@ from shared.errors import (
 )
 from shared.gateway.call import Call
 from shared.gateway.chat import chat
+from shared.gateway.exchange import Exchange
+from shared.gateway.kill import refuse_killed
 from shared.gateway.listing import health, jwks, list_models, openapi
 from shared.gateway.scan import scan
 from shared.gateway.services import Services
 from shared.identity.addresses import client_address
 from shared.identity.caller import Caller, Scope
+from shared.switch.state import scopes_of
 from shared.web.cors import CorsRules
 from shared.web.framework import discard_body
 from shared.web.http_client import CallCancelled
@@ -51,6 +54,8 @@ class Route:
     method: str
     scope: Scope
     handler: Handler
+    name: str
+    """What the audit trail calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +74,9 @@ class Gateway:
         self._cors = CorsRules(services.policy.file.cors)
         self._trusted_proxies = services.policy.file.identity.trusted_proxies
         self._routes: Mapping[str, Route | OpenRoute] = {
-            "/v1/chat/completions": Route("POST", "chat", chat),
-            "/v1/models": Route("GET", "models", list_models),
-            "/v1/scan": Route("POST", "scan", scan),
+            "/v1/chat/completions": Route("POST", "chat", chat, "chat.completions"),
+            "/v1/models": Route("GET", "models", list_models, "models"),
+            "/v1/scan": Route("POST", "scan", scan, "scan"),
             "/healthz": OpenRoute(health),
             "/openapi.json": OpenRoute(openapi(services.policy.file)),
             "/.well-known/jwks.json": OpenRoute(jwks),
@@ -133,13 +138,23 @@ class Gateway:
             self._services.unauthenticated.count(address)
             return route.handler(self._services)
         caller = self._authenticate(request, address)
+        call = Call(request_id, caller, trace_id)
         try:
             if not caller.may(route.scope):
                 raise Forbidden(f"The credential lacks the scope '{route.scope}'.")
-            return route.handler(self._services, request, Call(request_id, caller, trace_id))
+            self._refuse_killed(route, call)
+            return route.handler(self._services, request, call)
         except _UNCHARGED:
             self._services.uncharged.count(caller.key_id)
             raise
+
+    def _refuse_killed(self, route: Route, call: Call) -> None:
+        """Refuse a caller who is switched off, before the body is read."""
+        services, caller = self._services, call.caller
+        exchange = Exchange(
+            services, call.request_id, route.name, caller, services.clock.time_ns(), call.trace_id, user=caller.user
+        )
+        refuse_killed(exchange, scopes_of(caller.tenant, caller.key_id))
 
     def _authenticate(self, request: Request, address: str) -> Caller:
         try:

@@ -15,6 +15,7 @@ from shared.identity.addresses import AddressCap
 from shared.identity.authenticate import Authenticator
 from shared.models.client import ModelClient
 from shared.policy import Policy
+from shared.switch.switch import KillSwitch
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Services:
     policy: Policy
     clock: Clock
     authenticator: Authenticator
+    switch: KillSwitch
     admission: Admission
     idempotency: Idempotency
     pipeline: Pipeline
@@ -43,3 +45,6 @@ class Services:
 
     uncharged: AddressCap
     """Counts requests that no limit of the policy is charged for, by key."""
+
+    killed: AddressCap
+    """Counts events of calls that the kill switch refused, by key: those above the cap are only logged."""

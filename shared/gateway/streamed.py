@@ -8,12 +8,13 @@ import msgspec
 from flask import Response
 from msgspec import UNSET
 
+from shared.admission.usage import OutputAllowance, counted, texts_of
 from shared.errors import ApiError
 from shared.gateway.exchange import Exchange
 from shared.gateway.once import Once
 from shared.guards.stream import AnswerStream as GuardedAnswer
 from shared.models.client import AnswerStream as ModelAnswer
-from shared.models.wire import ChatChunk, ChatRequest
+from shared.models.wire import ChatChunk, ChatRequest, ChunkChoice, Delta, TokenUsage
 from shared.web.http_client import CallCancelled
 from shared.web.log import log
 from shared.web.responses import error_body
@@ -30,18 +31,33 @@ class StreamedAnswer:
         once: Keeps the stream for a retry under the same ``Idempotency-Key``.
         upstream: The model's chunks; their first one has arrived.
         asked: The request as it went on to the model.
+        scopes: What the kill switch may end it by.
         wants_usage: Whether the caller asked for the chunk that counts tokens.
     """
 
     def __init__(
-        self, exchange: Exchange, once: Once, upstream: ModelAnswer, asked: ChatRequest, *, wants_usage: bool
+        self,
+        exchange: Exchange,
+        once: Once,
+        upstream: ModelAnswer,
+        asked: ChatRequest,
+        *,
+        scopes: tuple[str, ...],
+        wants_usage: bool,
     ) -> None:
         self._exchange = exchange
         self._once = once
         self._upstream = upstream
         self._guarded = GuardedAnswer(exchange.services.pipeline, asked)
         self._wants_usage = wants_usage
+        self._choices = asked.n or 1
+        self._allowance = OutputAllowance(exchange.estimate.completion_tokens if exchange.estimate else 0)
+        self._scopes = scopes
+        self._called: dict[tuple[int, int], str] = {}
+        """The name of each tool call, by choice and place, as far as it has come."""
+
         exchange.answered_by(upstream.upstream, upstream.upstream_model)
+        exchange.answer_bytes = 0
 
     def response(self, headers: Mapping[str, str]) -> Response:
         """The response that this is the body of."""
@@ -92,21 +108,55 @@ class StreamedAnswer:
         """What may leave, as it comes. A blocked answer is not waited for: the upstream's work is ended."""
         guarded = self._guarded
         for chunk in self._upstream:
+            self._exchange.services.switch.check(self._scopes)  # also where the guards hold everything back
             if chunk.usage:
                 self._exchange.usage = chunk.usage
+            if not self._paid_for(chunk):
+                yield from self._cut(chunk)
+                return
             yield from self._shown(guarded.feed(chunk))
             if guarded.blocked:
                 break
         yield from self._shown(guarded.finish())
 
+    def _paid_for(self, chunk: ChatChunk) -> bool:
+        """Count what the model says; whether it keeps to what was reserved for it."""
+        exchange, kept = self._exchange, True
+        for text in texts_of(chunk):
+            exchange.answer_bytes = counted(text) + (exchange.answer_bytes or 0)
+            kept = self._allowance.spend(text)
+        return kept
+
+    def _cut(self, chunk: ChatChunk) -> Iterator[ChatChunk]:
+        """End a stream that says more than was reserved, as one that has come to its length."""
+        self._upstream.close()
+        estimate = self._exchange.estimate
+        spent = TokenUsage() if estimate is None else TokenUsage(estimate.prompt_tokens, estimate.completion_tokens)
+        spent.total_tokens = spent.prompt_tokens + spent.completion_tokens
+        self._exchange.usage = spent
+        ends = [ChunkChoice(index, Delta(), "length") for index in range(self._choices)]
+        yield from self._shown(self._guarded.feed(msgspec.structs.replace(chunk, choices=ends, usage=UNSET)))
+        yield from self._shown([msgspec.structs.replace(chunk, choices=[], usage=spent)])
+
     def _shown(self, chunks: list[ChatChunk]) -> Iterator[ChatChunk]:
         for chunk in chunks:
+            self._check_switch(chunk)
             chunk.model = self._exchange.model or chunk.model
             if self._wants_usage:
                 yield chunk
             elif chunk.choices:
                 chunk.usage = UNSET
                 yield chunk
+
+    def _check_switch(self, chunk: ChatChunk) -> None:
+        """Stop before a chunk that the kill switch is on for, be it for a tool that no one declared."""
+        for choice in chunk.choices:
+            for call in choice.delta.tool_calls or ():
+                place = (choice.index, call.index)
+                name = call.function.name if call.function is not None else None
+                self._called[place] = self._called.get(place, "") + (name or "")
+        tools = (f"tool:{name}" for name in self._called.values())
+        self._exchange.services.switch.check((*self._scopes, *tools))
 
     def _end(self) -> bytes:
         """End the exchange; answers the receipt and the mark that the stream is whole."""
@@ -117,6 +167,7 @@ class StreamedAnswer:
 
     def _failed(self, error: ApiError) -> bytes:
         """End the exchange because of an error; answers the error as OpenAI's streams tell one."""
+        self._upstream.close()
         self._once.interrupted()
         if self._exchange.decision is None:
             self._note_answer()

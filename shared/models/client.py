@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -44,6 +44,9 @@ class ModelCall:
 
     environ: Mapping[str, Any]
     """The WSGI environment of guard's own request: when its client hangs up, the call ends."""
+
+    pulse: Callable[[], None] | None = None
+    """Called twice a second while the call waits; what it raises ends the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,7 @@ class ModelClient:
             body=msgspec.json.encode(request),
             deadline=time.monotonic() + call.seconds + _GRACE,
             cancel=cancel,
+            pulse=call.pulse,
         )
         if response.status != 200:
             with response:

@@ -14,7 +14,7 @@ import msgspec
 import yaml
 
 from shared.errors import ConfigurationError, Fault
-from shared.policy.types import PolicyFile
+from shared.policy.types import PolicyFile, RateLimit
 
 DEFAULT_POLICY = Path(__file__).with_name("default.yaml")
 _PLAIN_KEY = re.compile(r"[a-zA-Z0-9_./:@-]{1,256}")
@@ -166,11 +166,40 @@ def _contradictions(file: PolicyFile) -> Iterator[Fault]:
         if limit.name in names:
             yield Fault(f"limits[{index}].name", f"'{limit.name}' is used twice; each limit needs its own name.")
         names.add(limit.name)
+        yield from (Fault(f"limits[{index}].{field}", problem) for field, problem in _limit_faults(limit, file))
     issuers: set[str] = set()
     for index, issuer in enumerate(file.identity.issuers):
         if issuer.issuer in issuers:
             yield Fault(f"identity.issuers[{index}].issuer", "is given twice; give each issuer once.")
         issuers.add(issuer.issuer)
+
+
+def _limit_faults(limit: RateLimit, file: PolicyFile) -> Iterator[tuple[str, str]]:
+    """What is wrong with a limit: the field and the problem."""
+    if limit.kind == "concurrency":
+        if limit.window == "day" or limit.window_seconds is not None:
+            field = "window" if limit.window == "day" else "window_seconds"
+            yield field, "has no meaning for calls that run at once; leave it out."
+    elif limit.window == "day":
+        if limit.window_seconds is not None:
+            yield "window_seconds", "contradicts 'window: day'; give one of them."
+    elif limit.window_seconds is None:
+        yield "window_seconds", "is needed, unless 'window: day' is given."
+    if limit.time_zone != "UTC":
+        if limit.window != "day":
+            yield "time_zone", "has a meaning only with 'window: day'."
+        try:
+            from zoneinfo import ZoneInfo  # a cold start without such a limit does without it
+
+            ZoneInfo(limit.time_zone)
+        except (ValueError, OSError, KeyError):
+            yield "time_zone", f"'{limit.time_zone}' is not a time zone of the IANA database, or that is not installed."
+    if limit.model is not None and limit.model not in file.models:
+        yield "model", f"'{limit.model}' is not under models."
+    elif limit.kind == "cost":
+        counted = file.models if limit.model is None else {limit.model: file.models[limit.model]}
+        if unpriced := sorted(alias for alias, model in counted.items() if model.price is None):
+            yield "kind", f"cost cannot be counted for models without a price ({', '.join(unpriced)})."
 
 
 def _one_line(error: Exception) -> str:

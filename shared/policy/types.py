@@ -65,6 +65,13 @@ class Target(Section, frozen=True):
     """The upstream's own name of the model, pinned to a version where it has versions."""
 
 
+class Price(Section, frozen=True):
+    """What a model costs, in millionths of ``admission.currency`` for a million tokens: 2.50 USD is 2500000."""
+
+    input: Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
+    output: Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
+
+
 class ModelAlias(Section, frozen=True):
     """A model name that callers may use."""
 
@@ -73,6 +80,12 @@ class ModelAlias(Section, frozen=True):
 
     max_output_tokens: Annotated[int, Meta(ge=1, le=1_000_000)] = 4096
     """Cap on ``max_completion_tokens``; also what a request that names none may use."""
+
+    context_tokens: Annotated[int, Meta(ge=1, le=100_000_000)] = 1_048_576
+    """The longest prompt that any target takes; no request is charged for more."""
+
+    price: Price | None = None
+    """The dearest target's; needed where a limit counts cost."""
 
     system_prompt: Annotated[str, Meta(max_length=32_768)] | None = None
     """Put before the caller's messages; trusted, so no guard inspects it."""
@@ -99,23 +112,51 @@ class Calls(Section, frozen=True):
 
 
 class RateLimit(Section, frozen=True):
-    """At most ``amount`` requests in any ``window_seconds``, for each key, user or tenant, or for all."""
+    """At most ``amount`` of what ``kind`` counts, for each key, user or tenant, or for all."""
 
     name: Slug
-    amount: Annotated[int, Meta(ge=1, le=1_000_000_000)]
-    window_seconds: Seconds
-    kind: Literal["requests"] = "requests"
+    amount: Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
+    """Requests, tokens, calls that run at once, or millionths of ``admission.currency``."""
+
+    window_seconds: Seconds | None = None
+    """Length of a window that slides."""
+
+    window: Literal["sliding", "day"] = "sliding"
+    """``day``: a budget for each calendar day of ``time_zone``."""
+
+    time_zone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC"
+    """Name in the IANA database, such as ``Europe/Berlin``."""
+
+    kind: Literal["requests", "tokens", "concurrency", "cost"] = "requests"
     per: Literal["key", "user", "tenant", "global"] = "key"
+    mode: Literal["enforce", "monitor"] = "enforce"
+    """``monitor`` counts and reports, and denies nobody."""
+
+    tenant: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    """Counts this tenant's requests only."""
+
+    key: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    """Counts this key's requests only, by the key's id."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    """Counts requests for this model alias only."""
 
 
 class AdmissionPolicy(Section, frozen=True):
     """What happens around the limits."""
 
-    fail: Literal["closed", "open"] = "closed"
-    """What a request gets while the limits cannot be read: 503, or an answer (and an event that says so)."""
+    fail: Literal["closed", "open", "local"] = "closed"
+    """What a request gets while the limits cannot be read: 503, an answer, or what ``local_share`` of
+    each limit leaves to it. The event says which applied."""
+
+    local_share: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    """The share of each limit, one at least, that every process grants by itself in mode ``local``."""
 
     deadline_ms: Annotated[int, Meta(ge=10, le=10_000)] = 300
     """How long to wait for the document store."""
+
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "USD"
+    """The currency of every price and of every limit on cost."""
 
 
 # --- guards -------------------------------------------------------------------------------------

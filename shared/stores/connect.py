@@ -1,6 +1,6 @@
 """From a URI to the adapter that it names; only that adapter is imported.
 
-    documents   sqlite:///path
+    documents   sqlite:///path, firestore://project/database
     events      spool:///path
     secrets     files:///folder, secretmanager://project
     objects     file:///folder
@@ -20,13 +20,14 @@ from shared.stores.objects import ObjectStore
 from shared.stores.secrets import SecretStore
 
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]{1,20}")
+_DATABASE = re.compile(r"\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]")
 
 
 def connect_documents(uri: str, *, timeout_seconds: float = 2.0) -> DocumentStore:
     """The document store at ``uri``.
 
     Args:
-        uri: ``sqlite:///path``.
+        uri: ``sqlite:///path`` or ``firestore://project/database``; without a database, ``(default)``.
         timeout_seconds: How long one call may wait before ``StoreUnavailable``.
 
     Raises:
@@ -37,7 +38,12 @@ def connect_documents(uri: str, *, timeout_seconds: float = 2.0) -> DocumentStor
             from shared.stores.sqlite_documents import SqliteDocuments
 
             return SqliteDocuments(_path(uri, "WARDGATE_DOCUMENTS"), timeout_seconds=timeout_seconds)
-    raise _unknown(uri, "WARDGATE_DOCUMENTS", "sqlite:///path")
+        case "firestore":
+            from shared.stores.firestore_documents import FirestoreDocuments
+
+            project, database = _database(uri, "WARDGATE_DOCUMENTS")
+            return FirestoreDocuments(project, database, timeout_seconds=timeout_seconds)
+    raise _unknown(uri, "WARDGATE_DOCUMENTS", "sqlite:///path or firestore://project/database")
 
 
 def connect_events(uri: str) -> EventBus:
@@ -102,6 +108,15 @@ def _project(uri: str, setting: str) -> str:
     if _PROJECT.fullmatch(project) is None:
         raise ConfigurationError([Fault(setting, f"'{project}' is no Google Cloud project's id or number.")])
     return project
+
+
+def _database(uri: str, setting: str) -> tuple[str, str]:
+    place = uri.partition("://")[2].rstrip("/")
+    project, _, database = place.partition("/")
+    database = database or "(default)"
+    if _DATABASE.fullmatch(database) is None:
+        raise ConfigurationError([Fault(setting, f"'{database[:64]}' is no Firestore database's id.")])
+    return _project(f"firestore://{project}", setting), database
 
 
 def _unknown(uri: str, setting: str, known: str) -> ConfigurationError:

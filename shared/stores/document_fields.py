@@ -82,6 +82,12 @@ def check_value(value: Value, depth: int = 0) -> None:
         raise TypeError(f"A document holds no {kind.__name__}.")
 
 
+def check_increment(path: str, amount: int) -> None:
+    """Raise ValueError where a field cannot be incremented by this."""
+    if type(amount) is not int or not SMALLEST <= amount <= LARGEST:
+        raise ValueError(f"An increment is an integer of 64 bits; that of {path[:80]!r} is not.")
+
+
 def apply_write(write: Write, fields: dict[str, Any]) -> dict[str, int]:
     """Change ``fields`` in place: set, then remove, then increment, as Firestore orders an update and its transforms.
 
@@ -118,8 +124,7 @@ def _increment(fields: dict[str, Any], increments: Mapping[str, int]) -> dict[st
     """Add each amount. A field that is missing or no number starts at zero; what overflows stays at the bound."""
     results = {}
     for path, amount in increments.items():
-        if type(amount) is not int or not SMALLEST <= amount <= LARGEST:
-            raise ValueError(f"An increment is an integer of 64 bits; that of {path[:80]!r} is not.")
+        check_increment(path, amount)
         parents, name = split_field(path)
         place = fields
         for parent in parents:

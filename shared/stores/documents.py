@@ -62,7 +62,7 @@ class WriteResult:
     """The new value of each incremented field."""
 
     updated_at: int
-    """The document's update time, in nanoseconds since the Unix epoch."""
+    """The document's update time, in nanoseconds since the Unix epoch; the commit's, where it is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Document:
     path: str
     fields: Mapping[str, Value]
     updated_at: int
-    """Changes at every write to the document; usable as a precondition."""
+    """Rises with every change, and may at a write that leaves the document as it was; usable as a precondition."""
 
     @property
     def id(self) -> str:
@@ -95,7 +95,8 @@ class DocumentStore(Protocol):
     Documents that carry an aware datetime in ``expires_at`` are deleted some time after it (Firestore's
     TTL may take a day), so readers check it themselves.
 
-    Every method raises ``StoreUnavailable`` where the store does not answer in time.
+    Every method raises ``StoreUnavailable`` where the store does not answer in time, and its
+    ``StoreContended`` where too many write at once.
     """
 
     def commit(self, writes: Sequence[Write | Delete]) -> CommitResult:

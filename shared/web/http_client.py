@@ -17,7 +17,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from http.client import HTTPException, HTTPMessage, HTTPResponse
@@ -211,6 +211,7 @@ class HttpClient:
         body: bytes = b"",
         deadline: float,
         cancel: Cancellation | None = None,
+        pulse: Callable[[], None] | None = None,
     ) -> Response:
         """Send a request and read the head of its answer.
 
@@ -224,6 +225,8 @@ class HttpClient:
             body: The request's body.
             deadline: When the whole answer must have been read (``time.monotonic()``).
             cancel: Ends the call from another thread.
+            pulse: Called twice a second while the call waits for the answer or for more of it; what it
+                raises ends the call.
 
         Raises:
             HttpError: The call failed.
@@ -234,11 +237,11 @@ class HttpClient:
         wire = self._take_idle()
         if wire is not None:
             try:
-                return self._exchange(wire, method, request, deadline, cancel)
+                return self._exchange(wire, method, request, deadline, cancel, pulse)
             except ConnectionBroken:
                 if wire.answered:
                     raise
-        return self._exchange(self._connect(deadline, cancel), method, request, deadline, cancel)
+        return self._exchange(self._connect(deadline, cancel), method, request, deadline, cancel, pulse)
 
     def put_back(self, wire: Wire) -> None:
         """Keep a connection whose answer was read to its end."""
@@ -284,10 +287,18 @@ class HttpClient:
                 raise DeadlineExceeded("The time was over before a connection was made.") from error
             raise ConnectFailed(f"No connection was made ({type(error).__name__}).") from error
 
-    def _exchange(self, wire: Wire, method: str, request: bytes, deadline: float, cancel: Cancellation) -> Response:
+    def _exchange(
+        self,
+        wire: Wire,
+        method: str,
+        request: bytes,
+        deadline: float,
+        cancel: Cancellation,
+        pulse: Callable[[], None] | None,
+    ) -> Response:
         try:
             cancel.attach(wire.socket)
-            wire.deadline, wire.answered = deadline, False
+            wire.deadline, wire.answered, wire.pulse = deadline, False, pulse
             wire.send(request)
             parsed = HTTPResponse(wire, method=method)  # type: ignore[arg-type]  # it calls makefile and no more
             parsed.begin()

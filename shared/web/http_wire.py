@@ -7,11 +7,15 @@ import select
 import socket
 import ssl
 import time
+from collections.abc import Callable
 
 from shared.web.cancellation import Cancellation
 
 _BUFFER = 16 * 1024
 """Bytes that each connection keeps room for."""
+
+PULSE_SECONDS = 0.5
+"""How often ``Wire.pulse`` is called while nothing comes."""
 
 
 def open_wire(host: str, port: int, *, tls: ssl.SSLContext | None, by: float, cancel: Cancellation) -> Wire:
@@ -43,6 +47,8 @@ class Wire(io.RawIOBase):
         self.idle_since = 0.0
         self.answered = False
         """Whether a byte of the running call's answer has come."""
+        self.pulse: Callable[[], None] | None = None
+        """Called now and then while a read waits; what it raises ends the call."""
         self._dry = False
         self._file = _KeptOpen(self, _BUFFER)
 
@@ -63,10 +69,20 @@ class Wire(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer is newer than 3.11
         if self._dry:
             return 0
-        self.socket.settimeout(time_left(self.deadline))
-        count = self.socket.recv_into(buffer)
+        count = self._receive(buffer)
         self.answered = self.answered or count > 0
         return count
+
+    def _receive(self, buffer: memoryview) -> int:
+        while self.pulse is not None:
+            left = time_left(self.deadline)
+            self.socket.settimeout(min(left, PULSE_SECONDS))
+            try:
+                return self.socket.recv_into(buffer)
+            except TimeoutError:
+                self.pulse()
+        self.socket.settimeout(time_left(self.deadline))
+        return self.socket.recv_into(buffer)
 
     def has_leftover(self) -> bool:
         """Whether more came than the answer, which would be taken for the start of the next one."""

@@ -178,4 +178,5 @@ def test_tests_import_only_what_is_declared():
 def test_whatever_is_imported_is_declared_and_whatever_is_declared_is_imported():
     ours = [*ROOT.glob("functions/*/main.py"), *(ROOT / "shared").rglob("*.py")]
     used = needs(*ours, lazily=True) - names(GROUPS["smollm2"])
-    assert used | {"functions-framework"} == names(PROJECT["project"]["dependencies"])
+    extras = [line for extra in PROJECT["project"]["optional-dependencies"].values() for line in extra]
+    assert used | {"functions-framework"} == names(PROJECT["project"]["dependencies"]) | names(extras)

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shared.errors import PreconditionFailed
+from shared.errors import PreconditionFailed, StoreContended
 from shared.stores.documents import Delete, DocumentStore, Write
+from shared.stores.firestore_documents import FirestoreDocuments
 from shared.stores.sqlite_documents import SqliteDocuments
 
 LARGEST, SMALLEST = 2**63 - 1, -(2**63)
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "firestore"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DocumentStore]:
+    if request.param == "firestore":
+        # The emulator shares the machine with every other test; the deadline is not what is tried here.
+        yield FirestoreDocuments(request.getfixturevalue("firestore_project"), timeout_seconds=30.0)
+        return
     documents = SqliteDocuments(tmp_path / "documents.db")
     yield documents
     documents.close()
@@ -90,7 +96,7 @@ def test_every_type_comes_back_as_it_went(store: DocumentStore) -> None:
     assert east_read == datetime(2026, 1, 1, tzinfo=east)
     assert east_read.tzinfo is not None
     assert read == value
-    assert [type(item) for item in read.values()] == [type(item) for item in value.values()]
+    assert {name: type(item) for name, item in read.items()} == {name: type(item) for name, item in value.items()}
 
 
 @pytest.mark.parametrize(
@@ -241,8 +247,8 @@ def test_exists(store: DocumentStore) -> None:
 
 def test_updated_at_as_a_precondition(store: DocumentStore) -> None:
     first = store.commit([Write("a/a", fields={"n": 1})]).results[0].updated_at
-    second = store.commit([Write("a/a", fields={"n": 1}, updated_at=first)]).results[0].updated_at
-    for stale in (Write("a/a", fields={"n": 2}, updated_at=first), Delete("a/a", updated_at=first)):
+    second = store.commit([Write("a/a", fields={"n": 2}, updated_at=first)]).results[0].updated_at
+    for stale in (Write("a/a", fields={"n": 3}, updated_at=first), Delete("a/a", updated_at=first)):
         with pytest.raises(PreconditionFailed):
             store.commit([stale])
     store.commit([Delete("a/a", updated_at=second)])
@@ -251,7 +257,7 @@ def test_updated_at_as_a_precondition(store: DocumentStore) -> None:
 
 
 def test_update_times_rise_and_are_those_of_the_commit(store: DocumentStore) -> None:
-    commits = [store.commit([Write("a/a", increments={"n": 0}), Write("a/b")]) for _ in range(50)]
+    commits = [store.commit([Write("a/a", increments={"n": 1}), Write("a/b", fields={"n": n})]) for n in range(50)]
     times = [commit.commit_time for commit in commits]
     assert times == sorted(set(times))
     for commit in commits:
@@ -260,6 +266,56 @@ def test_update_times_rise_and_are_those_of_the_commit(store: DocumentStore) -> 
     assert document is not None
     assert document.updated_at == times[-1]
     assert abs(datetime.fromtimestamp(times[-1] / 1e9, UTC) - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_a_document_that_stays_as_it_was_may_keep_its_update_time(store: DocumentStore) -> None:
+    first = store.commit([Write("a/a", fields={"n": 1})])
+    again = store.commit([Write("a/a", fields={"n": 1}, increments={"n": 0})])
+    assert again.commit_time > first.commit_time
+    assert again.results[0].updated_at in (first.commit_time, again.commit_time)
+    document = store.get("a/a")
+    assert document is not None
+    assert document.updated_at == again.results[0].updated_at
+
+
+def test_a_deleted_document_has_the_commits_time(store: DocumentStore) -> None:
+    store.commit([Write("a/a")])
+    gone = store.commit([Delete("a/a"), Delete("a/never")])
+    assert [result.updated_at for result in gone.results] == [gone.commit_time] * 2
+
+
+@pytest.mark.parametrize("name", ["a`b", "back\\slash", "1st", "a b", "é", "*", "a-b", "seq", "`", "\\`"])
+def test_any_name_of_a_field_may_be_incremented_and_removed(store: DocumentStore, name: str) -> None:
+    store.commit([Write("a/a", fields={name: 1, "inner": {name: 1, "stays": 1}})])
+    written = store.commit([Write("a/a", increments={name: 1, f"inner.{name}": 2})])
+    assert written.results[0].increments == {name: 2, f"inner.{name}": 3}
+    store.commit([Write("a/a", remove=[name, f"inner.{name}"])])
+    assert fields(store, "a/a") == {"inner": {"stays": 1}}
+
+
+def test_overlapping_removals_and_what_is_set_beneath_them(store: DocumentStore) -> None:
+    store.commit([Write("a/a", fields={"one": {"x": {"y": 1}}, "two": {"x": 1}, "stays": 1})])
+    store.commit([Write("a/a", fields={"two": {"x": 2, "y": 2}}, remove=["one", "one.x", "one.x.y", "two.x"])])
+    assert fields(store, "a/a") == {"two": {"y": 2}, "stays": 1}
+
+
+def test_an_impossible_precondition_does_not_hold(store: DocumentStore) -> None:
+    at = store.commit([Write("a/a")]).commit_time
+    with pytest.raises(PreconditionFailed):
+        store.commit([Write("a/a", fields={"n": 1}, exists=False, updated_at=at)])
+    store.commit([Write("a/a", fields={"n": 1}, exists=True, updated_at=at)])
+
+
+def test_increments_of_many_threads_are_all_different(store: DocumentStore) -> None:
+    def increment(_: int) -> Any:
+        while True:
+            try:
+                return store.commit([Write("a/a", increments={"n": 1})]).results[0].increments["n"]
+            except StoreContended:
+                continue
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sorted(threads.map(increment, range(80))) == list(range(1, 81))
 
 
 def test_an_empty_commit_does_nothing(store: DocumentStore) -> None:

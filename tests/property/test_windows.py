@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.admission.limiter import Limiter
 from shared.admission.port import LimitExceeded, Usage
-from shared.admission.windows import Window, clock_offset, fits, retry_after, standing, window_of
+from shared.admission.windows import Window, clock_offset, held, retry_after, standing, window_of
 from shared.errors import ServiceUnavailable
 from shared.identity.caller import DEFAULT_SCOPES, Caller
 from shared.policy.types import AdmissionPolicy, RateLimit
@@ -19,9 +19,8 @@ from tests.support.virtual_time import SECOND, ManualClock, SkewedClock, Virtual
 CALLER = Caller("acme", "key-1", "api_key", frozenset(DEFAULT_SCOPES))
 START = 1_800_000_000 * SECOND
 
-windows = st.builds(
-    window_of, amount=st.integers(1, 6), seconds=st.sampled_from([1, 2, 7, 60, 3600]), deadline_ms=st.just(300)
-)
+amounts = st.integers(1, 6)
+windows = st.builds(window_of, seconds=st.sampled_from([1, 2, 7, 60, 3600]), deadline_ms=st.just(300))
 # Fractions of a window: mostly short, with some that cross several buckets or windows.
 gaps = st.one_of(st.floats(0, 0.12), st.floats(0, 2.5))
 
@@ -30,49 +29,52 @@ def counts_at(window: Window, charges: Counter[int], now: int) -> list[int]:
     return [charges[bucket] for bucket in window.reads(window.bucket(now))]
 
 
-def assert_strict(times: list[int], window: Window) -> None:
+def assert_strict(times: list[int], window: Window, amount: int) -> None:
     """No window of the limit's length, wherever it starts, holds more than its amount."""
     times = sorted(times)
-    for first, beyond in zip(times, times[window.amount :], strict=False):
+    for first, beyond in zip(times, times[amount:], strict=False):
         assert beyond - first >= window.length
 
 
-@given(windows, st.lists(gaps, max_size=60))
-def test_no_schedule_gets_more_than_the_amount_through_any_window(window: Window, schedule: list[float]) -> None:
+@given(windows, amounts, st.lists(gaps, max_size=60))
+def test_no_schedule_gets_more_than_the_amount_through_any_window(
+    window: Window, amount: int, schedule: list[float]
+) -> None:
     now, charges, admitted = START, Counter(), []
     for gap in schedule:
         now += int(gap * window.length)
         charges[window.bucket(now)] += 1
-        if fits(window, counts_at(window, charges, now)):
+        if sum(counts_at(window, charges, now)) <= amount:
             admitted.append(now)
         else:
             charges[window.bucket(now)] -= 1
-    assert_strict(admitted, window)
+    assert_strict(admitted, window, amount)
 
 
-@given(windows, st.lists(gaps, min_size=1, max_size=40))
-def test_durations_are_exact_to_the_nanosecond(window: Window, schedule: list[float]) -> None:
+@given(windows, amounts, st.lists(gaps, min_size=1, max_size=40))
+def test_durations_are_exact_to_the_nanosecond(window: Window, amount: int, schedule: list[float]) -> None:
     now, charges = START, Counter()
     for gap in schedule:
         now += int(gap * window.length)
-        if sum(counts_at(window, charges, now)) < window.amount:
+        if sum(counts_at(window, charges, now)) < amount:
             charges[window.bucket(now)] += 1
     counts = counts_at(window, charges, now)
-    stands = standing(window, counts, now)
+    now_held = held(window, counts, now)
+    stands = standing(amount, now_held, now)
 
     def free(at: int) -> int:
-        return window.amount - sum(counts_at(window, charges, at))
+        return amount - sum(counts_at(window, charges, at))
 
     assert stands.remaining == free(now)
     if stands.whole_after:
-        assert free(now + stands.whole_after) == window.amount
-        assert free(now + stands.whole_after - 1) < window.amount
+        assert free(now + stands.whole_after) == amount
+        assert free(now + stands.whole_after - 1) < amount
         assert free(now + stands.more_after) > stands.remaining
         assert free(now + stands.more_after - 1) == stands.remaining
     else:
-        assert free(now) == window.amount
+        assert free(now) == amount
     if not stands.remaining:
-        wait = retry_after(window, counts, 1, now)
+        wait = retry_after(amount, now_held, 1, now)
         assert wait == stands.more_after
         assert wait <= window.length + window.width
 
@@ -100,7 +102,7 @@ def test_the_clock_offset_is_moved_only_as_far_as_needed(truth: int, out: int, b
 
 @pytest.mark.parametrize(("seconds", "buckets"), [(1, 1), (2, 3), (7, 11), (60, 12), (86_400, 12)])
 def test_buckets_last_at_least_two_commit_deadlines(seconds: int, buckets: int) -> None:
-    window = window_of(5, seconds, 300)
+    window = window_of(seconds, 300)
     assert window.buckets == buckets
     assert window.width >= 600_000_000
     assert window.width * window.buckets >= window.length
@@ -118,13 +120,13 @@ steps = st.lists(
 
 
 @settings(max_examples=150)
-@given(windows, st.lists(st.floats(-3, 3), min_size=3, max_size=3), steps)
+@given(windows, amounts, st.lists(st.floats(-3, 3), min_size=3, max_size=3), steps)
 def test_the_limiter_is_strict_by_commit_time_with_slow_commits_and_wrong_clocks(
-    window: Window, skews: list[float], schedule: list[tuple[int, float, float, float]]
+    window: Window, amount: int, skews: list[float], schedule: list[tuple[int, float, float, float]]
 ) -> None:
     clock = ManualClock()
     store = VirtualDocuments(clock)
-    limit = RateLimit(name="test", amount=window.amount, window_seconds=window.length // SECOND)
+    limit = RateLimit(name="test", amount=amount, window_seconds=window.length // SECOND)
     clients = [
         Limiter(store, [limit], AdmissionPolicy(), SkewedClock(clock, int(skew * window.length))) for skew in skews
     ]
@@ -144,5 +146,5 @@ def test_the_limiter_is_strict_by_commit_time_with_slow_commits_and_wrong_clocks
         else:
             admitted.append(store.commits[-1])
             numbers.append((reservation.epoch, reservation.seq))
-    assert_strict(admitted, window)
+    assert_strict(admitted, window, amount)
     assert len(set(numbers)) == len(numbers), "no number is given twice"

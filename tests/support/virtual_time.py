@@ -48,6 +48,7 @@ class VirtualDocuments:
         self._last = 0
         self.documents: dict[str, tuple[dict[str, Any], int]] = {}
         self.commits: list[int] = []
+        self.written = 0
         self.before: Callable[[], None] = lambda: None
         self.after: Callable[[], None] = lambda: None
         self.down = False
@@ -77,6 +78,7 @@ class VirtualDocuments:
             else:
                 self.documents[path] = document
         self.commits.append(time)
+        self.written = len(writes)
         self.after()
         return CommitResult(tuple(results), time)
 

@@ -13,6 +13,7 @@ import pytest
 from shared.errors import ConfigurationError
 from shared.stores.connect import connect_documents, connect_events, connect_objects, connect_secrets
 from shared.stores.file_secrets import FileSecrets
+from shared.stores.firestore_documents import FirestoreDocuments
 from shared.stores.folder_objects import FolderObjects
 from shared.stores.secret_manager import SecretManagerSecrets
 from shared.stores.spool import SpoolBus
@@ -21,6 +22,9 @@ from shared.stores.sqlite_documents import SqliteDocuments
 
 def test_each_scheme_has_its_adapter(tmp_path: Path) -> None:
     assert isinstance(connect_documents(f"sqlite://{tmp_path}/d.db"), SqliteDocuments)
+    assert isinstance(connect_documents("firestore://wardgate-test"), FirestoreDocuments)
+    assert isinstance(connect_documents("firestore://wardgate-test/(default)"), FirestoreDocuments)
+    assert isinstance(connect_documents("firestore://wardgate-test/limits-eu"), FirestoreDocuments)
     assert isinstance(connect_events(f"spool://{tmp_path}/s.db"), SpoolBus)
     assert isinstance(connect_secrets(f"files://{tmp_path}/secrets"), FileSecrets)
     assert isinstance(connect_secrets("secretmanager://wardgate-test"), SecretManagerSecrets)
@@ -45,6 +49,10 @@ def test_an_unknown_scheme_is_a_fault_of_its_setting(connect: Callable[[str], ob
     [
         (connect_documents, "sqlite://relative/x.db"),
         (connect_documents, "sqlite://"),
+        (connect_documents, "firestore://"),
+        (connect_documents, "firestore://UPPER/(default)"),
+        (connect_documents, "firestore://project-1/a/b"),
+        (connect_documents, "firestore://project-1/(other)"),
         (connect_events, "spool:///"),
         (connect_secrets, "files://"),
         (connect_secrets, "secretmanager://"),

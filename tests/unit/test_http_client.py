@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from shared.web import http_client
 from shared.web.http_client import (
     AnswerTooLarge,
     CallCancelled,
@@ -373,7 +374,8 @@ def test_cancelling_at_any_moment_never_harms_another_call(server, client):
     assert set(map(str, outcomes)) <= {str((200, b'{"ok": true}')), "None"}
 
 
-def test_release_keeps_the_connection_of_a_stream_that_has_said_all(server, client):
+def test_release_keeps_the_connection_of_a_stream_that_has_said_all(server, client, monkeypatch):
+    monkeypatch.setattr(http_client, "_RELEASE_GRACE", 5.0)  # how soon the end comes is the machine's business
     server.script(stream(), answer({}))
     with client.send("POST", "/", headers={}, deadline=time.monotonic() + 5) as response:
         for piece in response.pieces(LIMIT):
@@ -501,3 +503,37 @@ def test_a_tls_handshake_that_hangs_can_be_cancelled_and_times_out():
         cancel_soon(cancel)
         with pytest.raises(CallCancelled):
             call(HttpClient(url, connect_timeout=30), seconds=30, cancel=cancel)
+
+
+def test_a_call_that_waits_is_asked_whether_to_go_on(server, client):
+    class Enough(Exception):
+        pass
+
+    asked = []
+
+    def pulse():
+        asked.append(time.monotonic())
+        if len(asked) == 3:
+            raise Enough
+
+    server.script(silence())
+    with pytest.raises(Enough):
+        client.send("POST", "/x", headers={}, deadline=time.monotonic() + 20, pulse=pulse)
+    assert server.requests[0].hung_up.wait(10), "the server still works for nobody"
+    server.script(answer({}))
+    assert call(client)[0] == 200
+
+
+def test_being_asked_changes_nothing_else(server, client):
+    asked = []
+
+    def pulse():
+        asked.append(True)
+
+    server.script(stream(pace=0.6), silence())
+    with client.send("POST", "/x", headers={}, deadline=time.monotonic() + 20, pulse=pulse) as response:
+        whole = response.read(LIMIT)
+    assert whole.endswith(b"[DONE]\n\n")
+    assert len(asked) >= 4
+    with pytest.raises(DeadlineExceeded):
+        client.send("POST", "/x", headers={}, deadline=time.monotonic() + 0.8, pulse=pulse)

@@ -242,8 +242,11 @@ def test_settling_refunds_a_request_that_was_not_made(world: World) -> None:
     commits = len(world.store.commits)
     limiter.settle(reservation, Usage(prompt_tokens=5, completion_tokens=7))
     assert len(world.store.commits) == commits, "what was estimated right costs no commit"
-    limiter.settle(reservation, Usage(requests=0))
-    assert [reserve(limiter).limits[0].remaining for _ in range(3)] == [2, 1, 0]
+    refunded = reserve(limiter)
+    limiter.settle(refunded, Usage(requests=0))
+    limiter.settle(refunded, Usage(requests=0))
+    assert [reserve(limiter).limits[0].remaining for _ in range(2)] == [1, 0]
+    denied(limiter)
 
 
 def test_a_refund_after_the_window_changes_nothing(world: World) -> None:

@@ -1,0 +1,73 @@
+"""``wardgate limits``: show how the limits of a subject stand, and set them back."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+from shared.admission.counters import Rule, lease_window
+from shared.admission.limiter import lease_seconds
+from shared.admission.view import LimitsView, Subject
+from shared.cli.output import Commands, add_json_option, print_json, print_table
+from shared.clock import SystemClock
+from shared.policy.load import load_policy
+from shared.settings import load_settings
+from shared.stores.connect import connect_documents
+
+_COLUMNS = ("name", "kind", "mode", "amount", "used", "remaining", "whole_after_seconds")
+
+
+def register(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("limits", help="show or reset what limits have counted", description=__doc__)
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+
+    show = actions.add_parser("show", help="how the limits of a key, user or tenant stand, or those for everyone")
+    _add_subject(show)
+    show.set_defaults(run=_show)
+
+    reset = actions.add_parser("reset", help="forget what was counted; admission numbers and running calls stay")
+    _add_subject(reset)
+    reset.set_defaults(run=_reset)
+
+
+def _add_subject(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("subject", type=_subject, help="key:ID (or just ID), user:TENANT/USER, tenant:TENANT or global")
+    add_json_option(parser)
+
+
+def _subject(text: str) -> Subject:
+    try:
+        return Subject.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _view() -> LimitsView:
+    settings = load_settings(needs={"documents"})
+    policy = load_policy(settings.policy).file
+    deadline = policy.admission.deadline_ms
+    lease = lease_window(lease_seconds(policy), deadline)
+    rules = [Rule(limit, lease, deadline) for limit in policy.limits]
+    return LimitsView(connect_documents(settings.documents), rules, SystemClock())
+
+
+def _show(options: argparse.Namespace) -> int:
+    rows = [
+        {**asdict(view), "whole_after_seconds": round(view.whole_after_seconds, 1)}
+        for view in _view().show(options.subject)
+    ]
+    if options.json:
+        print_json(rows)
+    else:
+        print_table(rows, _COLUMNS, empty="The policy has no limit for such subjects.")
+    return 0
+
+
+def _reset(options: argparse.Namespace) -> int:
+    count = _view().reset(options.subject)
+    if options.json:
+        print_json({"reset": count})
+    else:
+        print(f"Reset {count} limit{'' if count == 1 else 's'}; numbers and what running calls hold stay.")
+    return 0

@@ -1,0 +1,148 @@
+"""Group commit: what waits shares one commit, each gets its own answer, and a fault stays with whose it is."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Hashable, Sequence
+
+from shared.admission.grouping import LARGEST_GROUP, Groups
+from shared.admission.limiter import Limiter
+from shared.admission.port import LimitExceeded, Usage
+from shared.errors import ServiceUnavailable, StoreUnavailable
+from shared.identity.caller import Caller
+from shared.policy.types import AdmissionPolicy, RateLimit
+from shared.stores.documents import CommitResult, Delete, Write
+from tests.support.virtual_time import ManualClock, VirtualDocuments
+
+CALLER = Caller("acme", "key-1", "api_key", frozenset())
+
+
+class Slow(VirtualDocuments):
+    """A store that takes a moment, and in which two commits at once would be seen."""
+
+    def __init__(self) -> None:
+        super().__init__(ManualClock())
+        self.lock = threading.Lock()
+        self.fail = False
+
+    def commit(self, writes: Sequence[Write | Delete]) -> CommitResult:
+        time.sleep(0.02)
+        with self.lock:
+            if self.fail:
+                raise StoreUnavailable("Gone.")
+            return super().commit(writes)
+
+
+def together(count: int, work: object) -> None:
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]  # type: ignore[arg-type]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_threads_on_one_key_share_commits_and_get_numbers_in_order() -> None:
+    store = Slow()
+    limits = [
+        RateLimit(name="requests", amount=70, window_seconds=60),
+        RateLimit(name="tokens", kind="tokens", amount=10_000, window_seconds=60),
+    ]
+    limiter = Limiter(store, limits, AdmissionPolicy(), ManualClock())
+    admitted: list[int] = []
+    denied: list[int | None] = []
+
+    def work(_: int) -> None:
+        for _ in range(3):
+            try:
+                reservation = limiter.reserve(CALLER, "default", Usage(1, 50, 50))
+            except LimitExceeded as error:
+                denied.append(error.seq)
+            else:
+                limiter.settle(reservation, Usage(1, 5, 5))
+                admitted.append(reservation.seq)
+
+    together(32, work)
+    assert len(admitted) == 70
+    numbers = sorted(admitted + [seq for seq in denied if seq is not None])
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(store.commits) <= 20
+    assert sum(sum(fields["c"].values()) for fields, _ in store.documents.values()) == 70 + 70 * 10
+
+
+def test_a_large_request_in_a_group_is_denied_alone() -> None:
+    store = Slow()
+    limiter = Limiter(
+        store,
+        [RateLimit(name="tokens", kind="tokens", amount=100, window_seconds=60)],
+        AdmissionPolicy(),
+        ManualClock(),
+    )
+    outcomes: dict[int, bool] = {}
+
+    def work(number: int) -> None:
+        try:
+            limiter.reserve(CALLER, "default", Usage(1, 95 if number == 3 else 5, 0))
+            outcomes[number] = True
+        except LimitExceeded:
+            outcomes[number] = False
+
+    limiter.reserve(CALLER, "default", Usage(1, 10, 0))
+    together(10, work)
+    assert outcomes == {number: number != 3 for number in range(10)}
+
+
+def test_a_lost_group_is_not_charged_again() -> None:
+    store = Slow()
+    limiter = Limiter(store, [RateLimit(name="r", amount=9, window_seconds=60)], AdmissionPolicy(), ManualClock())
+    store.fail = True
+    failed: list[bool] = []
+
+    def work(_: int) -> None:
+        try:
+            limiter.reserve(CALLER, "default", Usage())
+        except ServiceUnavailable as error:
+            failed.append(error.unknown is not None)
+
+    together(8, work)
+    assert failed == [True] * 8
+
+
+def test_a_fault_that_is_not_the_stores_stays_with_whose_it_is() -> None:
+    class Picky(Slow):
+        def commit(self, writes: Sequence[Write | Delete]) -> CommitResult:
+            if any(amount >= 60 for write in writes for amount in write.increments.values()):
+                raise ValueError("Too much for this store.")
+            return super().commit(writes)
+
+    limiter = Limiter(
+        Picky(), [RateLimit(name="t", kind="tokens", amount=1000, window_seconds=60)], AdmissionPolicy(), ManualClock()
+    )
+    outcomes: dict[int, str] = {}
+
+    def work(number: int) -> None:
+        try:
+            limiter.reserve(CALLER, "default", Usage(1, 60 if number == 3 else 1, 0))
+            outcomes[number] = "admitted"
+        except ValueError:
+            outcomes[number] = "failed"
+
+    together(8, work)
+    assert outcomes == {number: "failed" if number == 3 else "admitted" for number in range(8)}
+
+
+def test_groups_are_bounded_and_nobody_is_forgotten() -> None:
+    sizes: list[int] = []
+    done: set[int] = set()
+
+    def run(_: Hashable, group: Sequence[int]) -> None:
+        sizes.append(len(group))
+        time.sleep(0.01)
+        done.update(group)
+
+    groups: Groups[int] = Groups(run)
+    together(200, lambda number: groups.submit("key", number))
+    assert done == set(range(200))
+    assert max(sizes) <= LARGEST_GROUP
+    assert len(sizes) < 30
+    assert not groups._waiting
