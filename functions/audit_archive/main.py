@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import functions_framework
 from cloudevents.http import CloudEvent
 from flask import Response, current_app, g, request
@@ -15,12 +13,12 @@ from shared.errors import ApiError, BadRequest, ServiceUnavailable, StoreUnavail
 from shared.stores.connect import connect_objects
 from shared.web.log import log
 from shared.web.responses import error_body, json_response
-from shared.web.start import start
+from shared.web.start import once, start
 
 _START = start({"objects"})
 
 
-@functools.cache
+@once
 def _archive() -> Archive:
     return Archive(connect_objects(_START.settings.objects))
 

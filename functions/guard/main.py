@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import functions_framework
 from flask import Request, Response
 
@@ -11,7 +9,7 @@ from shared.gateway.assemble import assemble, import_adapters
 from shared.gateway.router import Gateway
 from shared.guards.pipeline import Pipeline
 from shared.web.framework import answer_every_path
-from shared.web.start import faults_end_the_start, start
+from shared.web.start import faults_end_the_start, once, start
 
 _START = start({"documents", "events", "secrets", "model_url", "identity"})
 # Before gunicorn forks, so that no request waits for it.
@@ -20,7 +18,7 @@ with faults_end_the_start():
 _PIPELINE = Pipeline(_START.policy.file.guards)
 
 
-@functools.cache
+@once
 def _gateway() -> Gateway:
     """Made with the first request: connections and the audit chain belong to one process."""
     return Gateway(assemble(_START, _PIPELINE))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import functions_framework
 from flask import Request, Response
 
@@ -11,13 +9,13 @@ from shared.identity.service_verifier import connect_verifier
 from shared.models.connect import connect_router, import_adapters
 from shared.models.service import ModelService
 from shared.web.framework import answer_every_path
-from shared.web.start import start
+from shared.web.start import once, start
 
 _START = start({"secrets", "model_url", "identity", "guard_service_account"})
 import_adapters(_START.policy.file)
 
 
-@functools.cache
+@once
 def _service() -> ModelService:
     """Made with the first request: this module is imported before gunicorn forks."""
     settings, policy = _START.settings, _START.policy.file

@@ -5,7 +5,6 @@ In production Cloud Run lets in only Scheduler's service account, by its OIDC to
 
 from __future__ import annotations
 
-import functools
 from uuid import uuid4
 
 import functions_framework
@@ -20,13 +19,13 @@ from shared.web.framework import discard_body
 from shared.web.log import log
 from shared.web.request import request_id_of
 from shared.web.responses import error_response, json_response
-from shared.web.start import start
+from shared.web.start import once, start
 
 _START = start({"secrets"})
 _CLOCK = SystemClock()
 
 
-@functools.cache
+@once
 def _store() -> SecretStore:
     return connect_secrets(_START.settings.secrets)
 

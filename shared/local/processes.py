@@ -55,7 +55,9 @@ class Process:
                 stdin=subprocess.PIPE,  # the lifeline, see shared.local.child
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends the others in order
+                # Ctrl-C reaches the supervisor alone, which ends the others in order. No session of their own:
+                # Linux schedules each session as a whole, and niceness would count only within it.
+                process_group=0,
             )
 
     @property

@@ -19,6 +19,8 @@ from shared.stores.events import EventBus
 from shared.stores.objects import ObjectStore
 from shared.stores.secrets import SecretStore
 
+_SQLITE_SECONDS = 2.0
+
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]{1,20}")
 _DATABASE = re.compile(r"\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]")
 
@@ -28,7 +30,7 @@ def connect_documents(uri: str, *, timeout_seconds: float = 2.0) -> DocumentStor
 
     Args:
         uri: ``sqlite:///path`` or ``firestore://project/database``; without a database, ``(default)``.
-        timeout_seconds: How long one call may wait before ``StoreUnavailable``.
+        timeout_seconds: How long one call may wait before ``StoreUnavailable``; on SQLite at least 2 s.
 
     Raises:
         ConfigurationError: The URI is malformed or of another scheme.
@@ -37,7 +39,9 @@ def connect_documents(uri: str, *, timeout_seconds: float = 2.0) -> DocumentStor
         case "sqlite":
             from shared.stores.sqlite_documents import SqliteDocuments
 
-            return SqliteDocuments(_path(uri, "WARDGATE_DOCUMENTS"), timeout_seconds=timeout_seconds)
+            # Threads queue for the file's one writer, which is no sign of a store that is out of reach.
+            patience = max(timeout_seconds, _SQLITE_SECONDS)
+            return SqliteDocuments(_path(uri, "WARDGATE_DOCUMENTS"), timeout_seconds=patience)
         case "firestore":
             from shared.stores.firestore_documents import FirestoreDocuments
 

@@ -6,27 +6,17 @@ from a caller can end up in one by accident.
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import re
 import sys
 from typing import Literal
 
+import msgspec
+
 Severity = Literal["INFO", "WARNING", "ERROR"]
 
-_logger = logging.getLogger("wardgate")
+_encode = msgspec.json.Encoder().encode
 _TRACE = re.compile(r"^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
-
-
-def configure_logging() -> None:
-    """Send Wardgate's log lines to standard error, as they are."""
-    if not _logger.handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        _logger.addHandler(handler)
-        _logger.setLevel(logging.INFO)
-        _logger.propagate = False
 
 
 def log(severity: Severity, event: str, *, trace_id: str | None = None, **fields: str | int | float | None) -> None:
@@ -39,10 +29,10 @@ def log(severity: Severity, event: str, *, trace_id: str | None = None, **fields
         **fields: Names, numbers and codes. Never text from a caller, a model or a secret.
     """
     line: dict[str, object] = {"severity": severity, "event": event, **fields}
-    project = os.environ.get("GOOGLE_CLOUD_PROJECT")
-    if trace_id and project:
+    if trace_id and (project := os.environ.get("GOOGLE_CLOUD_PROJECT")):
         line["logging.googleapis.com/trace"] = f"projects/{project}/traces/{trace_id}"
-    _logger.log(logging.getLevelName(severity), "%s", json.dumps(line, ensure_ascii=True, separators=(",", ":")))
+    # One write a line, so that threads do not cut into each other's; without `logging`, which costs ten times that.
+    sys.stderr.write(_encode(line).decode() + "\n")
 
 
 def trace_id_of(traceparent: str | None) -> str | None:

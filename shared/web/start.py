@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Collection, Iterator
+import threading
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from shared.errors import ConfigurationError
 from shared.policy import Policy, load_policy
 from shared.settings import Settings, load_settings
-from shared.web.log import configure_logging
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +25,32 @@ class Start:
     policy: Policy
 
 
+def once(make: Callable[[], T]) -> Callable[[], T]:
+    """Make something with the first request and keep it for the life of the process.
+
+    Other than with ``functools.cache``, the first requests of several threads share one: a second gateway
+    would be a second audit chain.
+    """
+    lock = threading.Lock()
+    made: list[T] = []
+
+    @functools.wraps(make)
+    def get() -> T:
+        if not made:
+            with lock:
+                if not made:
+                    made.append(make())
+        return made[0]
+
+    return get
+
+
 def start(needs: Collection[str]) -> Start:
     """Read settings and policy; a fault in them ends the process with exit code 2 and a line for each.
 
     Args:
         needs: The fields of ``Settings`` that the function cannot do without.
     """
-    configure_logging()
     with faults_end_the_start():
         settings = load_settings(needs)
         return Start(settings, load_policy(settings.policy))
