@@ -1,11 +1,10 @@
-"""JSON Web Signatures: base64url, public keys as JWK, and the signatures they verify (RFC 7515, 7517, 7518, 8037).
+"""JSON Web Signatures: public keys as JWK, and the signatures they verify (RFC 7515, 7517, 7518, 8037).
 
 The cryptography is PyJWT's. What is decided here is which key may verify which algorithm.
 """
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,20 +75,3 @@ def _read_key(jwk: Any) -> PublicKey | None:
         return None
     strong = all(key.key.key_size in _RSA_BITS for key in bound.values() if isinstance(key.key, rsa.RSAPublicKey))
     return PublicKey(jwk["kid"], bound) if bound and strong else None
-
-
-def base64url_encode(data: bytes) -> str:
-    """base64url without padding (RFC 7515, appendix C)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def base64url_decode(text: str) -> bytes:
-    """Undo ``base64url_encode``; every other spelling of the same bytes is refused.
-
-    Raises:
-        ValueError: ``text`` is not what ``base64url_encode`` makes.
-    """
-    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    if base64url_encode(data) != text:
-        raise ValueError("not canonical base64url")
-    return data

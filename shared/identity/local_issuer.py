@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from shared.clock import Clock, seconds
 from shared.errors import ConfigurationError, Fault
-from shared.identity.jws import base64url_decode, base64url_encode
+from shared.identity.base64url import base64url_decode, base64url_encode
 from shared.identity.service import SIGNATURE_REMOVED, MintedToken
 from shared.stores.files import require_private_folder, write_once
 

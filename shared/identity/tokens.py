@@ -15,8 +15,8 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.json import Decoder
 
 from shared.errors import Unauthenticated
+from shared.identity.base64url import base64url_decode
 from shared.identity.jwks import Jwks
-from shared.identity.jws import base64url_decode
 
 LEEWAY_SECONDS = 10
 """How far the clocks of issuer and process may be apart."""

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from shared.errors import RateLimited, Unauthenticated
 from shared.identity.addresses import AddressCap, client_address
 from shared.identity.api_keys import ApiKeys
+from shared.identity.base64url import base64url_decode, base64url_encode
 from shared.identity.expiring import ExpiringSet
-from shared.identity.jws import base64url_decode, base64url_encode, read_key_set
+from shared.identity.jws import read_key_set
 from shared.identity.tokens import Trust, parse_token, verify_token
 from tests.support.issuer import SigningKey, signing_key
 from tests.support.key_store import CountedDocuments, VersionedPepper
