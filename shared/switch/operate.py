@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +19,8 @@ from shared.switch.state import ALL, parse_scope
 MAX_ENTRIES = 500
 """So that the document, which every process reads every second, stays small."""
 
-_ATTEMPTS = 10
+_ATTEMPTS = 30
+_PAUSE_SECONDS = 0.05
 _REASON = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,200}")
 
 
@@ -104,8 +107,9 @@ class SwitchOperator:
             write = Write(PATH, fields_of(entries), replace=True, exists=exists, updated_at=updated_at)
             try:
                 self._documents.commit([write])
-            except PreconditionFailed:
-                continue  # another operator was quicker
+            except PreconditionFailed:  # another operator was quicker; do not meet again
+                time.sleep(random.uniform(0, _PAUSE_SECONDS))  # noqa: S311  # no secret
+                continue
             return Turned(scope, state, True, tuple(entries))
         raise StoreUnavailable("Other operators keep changing the kill switch; try again.")
 
