@@ -22,6 +22,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.errors import WardgateError
+from shared.shapes import prepare
 from shared.stores.events import Event
 
 EventType = Literal["wardgate.chain.open", "wardgate.chain.close", "wardgate.interaction", "wardgate.operation"]
@@ -57,6 +58,9 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prev_event: Hash
     attributes: dict[str, Any]
     fingerprint: Hash
+
+
+prepare(Record)
 
 
 class MalformedRecord(WardgateError):

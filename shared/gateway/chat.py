@@ -24,10 +24,13 @@ from shared.identity.caller import Caller
 from shared.models.client import ModelCall
 from shared.models.wire import ChatRequest, NamedTool, StreamOptions, SystemMessage
 from shared.policy.types import ModelAlias
+from shared.shapes import prepare
 from shared.switch.state import scopes_of
 from shared.web.http_client import CallCancelled
 from shared.web.request import decode_json, read_json_body
 from shared.web.responses import json_response
+
+prepare(ChatRequest)
 
 Answer = TypeVar("Answer")
 

@@ -13,8 +13,11 @@ from shared.gateway.scan_types import ScanFinding, ScanGuard, ScanRequest, ScanR
 from shared.gateway.services import Services
 from shared.guards.inspection import Inspection
 from shared.models.wire import ChatRequest
+from shared.shapes import prepare
 from shared.web.request import decode_json, read_json_body
 from shared.web.responses import json_response
+
+prepare(ScanRequest)
 
 
 def scan(services: Services, request: Request, call: Call) -> Response:

@@ -20,6 +20,7 @@ from shared.errors import WardgateError
 from shared.guards.answer import answer_digest
 from shared.guards.port import GuardRun, Verdict
 from shared.models.wire import ChatCompletion
+from shared.shapes import prepare
 
 TYPE = "wardgate-receipt+jws"
 _MOST_BYTES = 16_384
@@ -62,6 +63,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, rename=_REGISTERED):
 
     seq: int | None
     """… its number there; None where the trail did not take it."""
+
+
+prepare(Receipt)
 
 
 class ReceiptSigner:

@@ -18,6 +18,7 @@ from shared.clock import Clock, seconds
 from shared.errors import ConfigurationError, Fault
 from shared.identity.base64url import base64url_decode, base64url_encode
 from shared.identity.service import SIGNATURE_REMOVED, MintedToken
+from shared.shapes import prepare
 from shared.stores.files import require_private_folder, write_once
 
 LOCAL_ISSUER: Final = "https://issuer.wardgate.local"
@@ -38,6 +39,9 @@ class _PrivateJwk(msgspec.Struct):
     d: str
     kty: str = "EC"
     crv: str = "P-256"
+
+
+prepare(_PrivateJwk)
 
 
 def create_local_issuer(folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from shared.errors import BadRequest
+from shared.shapes import prepare
 from shared.stores.documents import Document
 from shared.switch.state import ALL, parse_scope
 
@@ -28,6 +29,9 @@ class Entry(msgspec.Struct, frozen=True):
 
 class _Fields(msgspec.Struct):
     on: list[Entry]
+
+
+prepare(_Fields)
 
 
 def scopes_on(document: Document | None) -> frozenset[str]:
