@@ -1,4 +1,4 @@
-"""Every type that a function decodes while it serves is prepared at import, before threads can meet it for the first time."""
+"""Every type that a function decodes is prepared at import, before two threads can meet it for the first time."""
 
 from __future__ import annotations
 
