@@ -117,27 +117,24 @@ class Gateway:
         return self._cors.apply(request, response)
 
     def _answer(self, request: Request, request_id: str, trace_id: str | None) -> Response:
-        address = client_address(
-            request.remote_addr or "", request.headers.get("x-forwarded-for"), self._trusted_proxies
-        )
         route = self._routes.get(request.path)
         if route is None and request.method == "OPTIONS":
-            self._services.unauthenticated.count(address)
+            self._services.unauthenticated.count(self._address(request))
             return self._cors.preflight(request, {"GET", "POST"})
         if route is None:
-            self._authenticate(request, address)
+            self._authenticate(request)
             raise NotFound("There is no such route; see /openapi.json for those there are.")
         if request.method == "OPTIONS":
-            self._services.unauthenticated.count(address)
+            self._services.unauthenticated.count(self._address(request))
             return self._cors.preflight(request, {route.method})
         if request.method != route.method and not (isinstance(route, OpenRoute) and request.method == "HEAD"):
-            self._services.unauthenticated.count(address)
+            self._services.unauthenticated.count(self._address(request))
             allow = f"{route.method}, OPTIONS"
             raise MethodNotAllowed(f"The route takes {allow}.", headers={"allow": allow})
         if isinstance(route, OpenRoute):
-            self._services.unauthenticated.count(address)
+            self._services.unauthenticated.count(self._address(request))
             return route.handler(self._services)
-        caller = self._authenticate(request, address)
+        caller = self._authenticate(request)
         call = Call(request_id, caller, trace_id)
         try:
             if not caller.may(route.scope):
@@ -156,9 +153,13 @@ class Gateway:
         )
         refuse_killed(exchange, scopes_of(caller.tenant, caller.key_id))
 
-    def _authenticate(self, request: Request, address: str) -> Caller:
+    def _authenticate(self, request: Request) -> Caller:
         try:
             return self._services.authenticator.authenticate(request.headers)
         except Unauthenticated:
-            self._services.failures.count(address)
+            self._services.failures.count(self._address(request))
             raise
+
+    def _address(self, request: Request) -> str:
+        """What a request of somebody unknown is counted on."""
+        return client_address(request.remote_addr or "", request.headers.get("x-forwarded-for"), self._trusted_proxies)

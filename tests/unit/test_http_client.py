@@ -53,7 +53,7 @@ def test_status_headers_and_body(server, client):
     server.script(answer({"a": 1}, 418, {"x-thing": "yes"}))
     response = client.send("POST", "/x?y=1", headers={"x-mine": "1"}, body=b"hello", deadline=time.monotonic() + 5)
     with response:
-        assert (response.status, response.headers["X-Thing"], response.read(LIMIT)) == (418, "yes", b'{"a": 1}')
+        assert (response.status, response.headers["x-thing"], response.read(LIMIT)) == (418, "yes", b'{"a": 1}')
     sent = server.requests[0]
     assert (sent.method, sent.path, sent.body) == ("POST", "/x?y=1", b"hello")
     assert sent.headers["x-mine"] == "1"

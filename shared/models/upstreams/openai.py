@@ -60,7 +60,7 @@ class OpenAIUpstream:
         """The answer's chunks as they come."""
         try:
             with self._send(request, model, context, stream=True) as response:
-                if response.headers.get_content_type() != "text/event-stream":
+                if response.headers.content_type() != "text/event-stream":
                     _refuse_unstreamed(response)
                 yield from _chunks(response, ChunkReader(request.n or 1), context)
         except HttpError as error:
@@ -87,7 +87,7 @@ class OpenAIUpstream:
             response = self._post(body, fresh.reveal(), context, stream=stream)
         if response.status != 200:
             with response:
-                raise refusal(response.status, dict(response.headers.items()), _error_body(response))
+                raise refusal(response.status, response.headers, _error_body(response))
         return response
 
     def _post(self, body: bytes, key: bytes | None, context: CallContext, *, stream: bool) -> Response:
