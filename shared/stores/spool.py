@@ -129,7 +129,7 @@ class SpoolBus:
         if len(event.data) > MAX_EVENT_BYTES:
             raise ValueError(f"An event holds at most {MAX_EVENT_BYTES} bytes.")
         row = (event.id, event.source, event.type, event.time, event.data, event.subject)
-        self._database.transaction(lambda connection: connection.execute(_PUBLISH, row))
+        self._database.execute(_PUBLISH, row)
 
     def close(self) -> None:
         """Close this process's connections."""
