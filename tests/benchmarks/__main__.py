@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print(f"Python {python} on {system}, {os.cpu_count()} processors, load {load:.1f} before the run")
         print(f"\n{table(rows)}\n")
-        print("'model' is the model function, called past guard; 'hello' the least a function can be.")
+        print("'model' is the model function, called past guard; 'hello' the least that a function can be,")
+        print("and 'forward' the least that a gateway can be: it passes everything on and looks at nothing.")
     return 0
 
 

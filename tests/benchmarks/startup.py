@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +66,7 @@ def _event(url: str) -> Call:
 
 
 HELLO = Function("hello", Path(__file__).with_name("hello") / "main.py", _health)
+FORWARD = Function("forward", Path(__file__).with_name("forward") / "main.py", _health)
 
 FUNCTIONS = (
     Function("guard", _ROOT / "functions/guard/main.py", _health),
@@ -111,8 +112,24 @@ def start(function: Function, environment: Mapping[str, str], chat: Callable[[st
         Refused: It did not start, or answered with an error.
     """
     imports = _imports(function, environment)
-    port = free_ports(1)
     started = time.perf_counter()
+    with running(function, environment) as url:
+        first_200 = time.perf_counter() - started
+        if chat is None:
+            return Start(imports, first_200, None)
+        with closing(Connection(chat(url))) as connection:
+            connection.exchange()
+        return Start(imports, first_200, time.perf_counter() - started)
+
+
+@contextmanager
+def running(function: Function, environment: Mapping[str, str]) -> Iterator[str]:
+    """The function in a process of its own that has answered once; its URL.
+
+    Raises:
+        Refused: It did not start, or answered with an error.
+    """
+    port = free_ports(1)
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "functions_framework", "--host", "127.0.0.1", "--port", str(port)),
@@ -123,14 +140,10 @@ def start(function: Function, environment: Mapping[str, str], chat: Callable[[st
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+    url = f"http://127.0.0.1:{port}"
     try:
-        _wait_for_answer(process, function.probe(f"http://127.0.0.1:{port}"))
-        first_200 = time.perf_counter() - started
-        if chat is None:
-            return Start(imports, first_200, None)
-        with closing(Connection(chat(f"http://127.0.0.1:{port}"))) as connection:
-            connection.exchange()
-        return Start(imports, first_200, time.perf_counter() - started)
+        _wait_for_answer(process, function.probe(url))
+        yield url
     finally:
         process.terminate()
         process.wait()

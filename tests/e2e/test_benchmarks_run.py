@@ -13,8 +13,12 @@ ROWS = {
     "answer p50, 15 kB asked",
     "first streamed byte p50",
     *(["processor time of an answer"] if Path("/proc/self/stat").exists() else []),
-    "answers a second, 1 client",
-    "answers a second, 16 clients",
+    "added p50, 1 client",
+    *(
+        f"answers a second, {clients}{of}"
+        for clients in ("1 client", "16 clients")
+        for of in ("", ", of a bare gateway's")
+    ),
     *(f"100 streams at once, {name}" for name in ("upstream", "model", "guard")),
     *(
         f"{measure}, {name}"
