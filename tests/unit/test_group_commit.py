@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Hashable, Sequence
 
-from shared.admission.grouping import LARGEST_GROUP, Groups
 from shared.admission.limiter import Limiter
 from shared.admission.port import LimitExceeded, Usage
 from shared.errors import ServiceUnavailable, StoreUnavailable
 from shared.identity.caller import Caller
 from shared.policy.types import AdmissionPolicy, RateLimit
 from shared.stores.documents import CommitResult, Delete, Write
+from shared.stores.grouping import LARGEST_GROUP, Groups
 from tests.support.virtual_time import ManualClock, VirtualDocuments
 
 CALLER = Caller("acme", "key-1", "api_key", frozenset())
