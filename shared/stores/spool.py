@@ -16,9 +16,6 @@ from pathlib import Path
 from shared.stores.events import Event
 from shared.stores.sqlite import Database
 
-MAX_EVENT_BYTES = 10 * 1024 * 1024
-"""Pub/Sub's own limit."""
-
 _APPLICATION_ID = 0x57475331  # "WGS1"
 _SCHEMA = """
 CREATE TABLE events (
@@ -125,9 +122,8 @@ class SpoolBus:
         self._database = _spool(path, timeout_seconds)
 
     def publish(self, event: Event) -> None:
-        """See ``EventBus``; an event of more than 10 MiB is a ValueError."""
-        if len(event.data) > MAX_EVENT_BYTES:
-            raise ValueError(f"An event holds at most {MAX_EVENT_BYTES} bytes.")
+        """See ``EventBus``."""
+        event.headers()  # what could not be delivered is refused here
         row = (event.id, event.source, event.type, event.time, event.data, event.subject)
         self._database.execute(_PUBLISH, row)
 

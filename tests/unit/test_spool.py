@@ -12,7 +12,7 @@ import pytest
 from shared.errors import StoreUnavailable
 from shared.stores.deliverer import Deliverer
 from shared.stores.events import Event
-from shared.stores.spool import MAX_EVENT_BYTES, SpoolBus
+from shared.stores.spool import SpoolBus
 from tests.support.sink import Received, Sink, sink
 from tests.support.stores import wait_until
 
@@ -244,8 +244,3 @@ def test_an_unusable_spool_ends_the_deliverer(tmp_path: Path) -> None:
     ):
         deliverer.run(stop)
     assert stop.is_set()
-
-
-def test_an_event_has_a_bound(bus: SpoolBus) -> None:
-    with pytest.raises(ValueError, match="at most"):
-        bus.publish(Event("e", "//test", "test", "2026-11-23T00:00:00Z", b"x" * (MAX_EVENT_BYTES + 1)))
