@@ -15,7 +15,7 @@ from pathlib import Path
 
 from shared.errors import ConfigurationError, Fault
 from shared.stores.documents import DocumentStore
-from shared.stores.events import EventBus
+from shared.stores.events import DeadLetters, EventBus
 from shared.stores.objects import ObjectStore
 from shared.stores.secrets import SecretStore
 
@@ -67,6 +67,31 @@ def connect_events(uri: str) -> EventBus:
             from shared.stores.pubsub_bus import PubsubBus
 
             return PubsubBus(*_topic(uri, "WARDGATE_EVENTS"))
+    raise _unknown(uri, "WARDGATE_EVENTS", "spool:///path or pubsub://project/topic")
+
+
+def connect_dead_letters(uri: str, subscription: str) -> DeadLetters:
+    """What the event bus at ``uri`` has given up.
+
+    Args:
+        uri: As for ``connect_events``.
+        subscription: On Pub/Sub, the id of the pull subscription to the dead-letter topic.
+
+    Raises:
+        ConfigurationError: The URI is malformed or of another scheme, or the subscription's id is.
+    """
+    match _scheme(uri):
+        case "spool":
+            from shared.stores.spool import SpoolQueue
+
+            return SpoolQueue(_path(uri, "WARDGATE_EVENTS"))
+        case "pubsub":
+            from shared.stores.pubsub_dead_letters import PubsubDeadLetters
+
+            project, topic = _topic(uri, "WARDGATE_EVENTS")
+            if _TOPIC.fullmatch(subscription) is None:
+                raise ConfigurationError([Fault("--subscription", "needs the id of the dead letters' subscription.")])
+            return PubsubDeadLetters(project, topic, subscription)
     raise _unknown(uri, "WARDGATE_EVENTS", "spool:///path or pubsub://project/topic")
 
 

@@ -1,7 +1,8 @@
-"""The event-bus port: publishes CloudEvents and says when one is safely taken."""
+"""The event-bus port: publishes CloudEvents, says when one is safely taken, and what no sink would take."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote
@@ -60,6 +61,19 @@ class Event:
         return headers
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that one sink never took. None: the bus does not tell."""
+
+    sink: str | None
+    attempts: int | None
+    died_at: int
+    """Nanoseconds since the Unix epoch."""
+
+    reason: str | None
+    event: Event
+
+
 class EventBus(Protocol):
     """Takes events for at-least-once delivery to every sink."""
 
@@ -70,3 +84,13 @@ class EventBus(Protocol):
             StoreUnavailable: The bus did not acknowledge in time. It may have taken the event all the same.
             ValueError: The event is larger than a bus takes, or the bus refuses it for good.
         """
+
+
+class DeadLetters(Protocol):
+    """What a bus has given up, for an operator. Both raise ``StoreUnavailable``."""
+
+    def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
+        """Those that are kept, at most ``limit`` of them. They stay."""
+
+    def redrive(self) -> int:
+        """Deliver all of them again, and say how many there were."""

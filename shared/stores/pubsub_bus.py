@@ -12,23 +12,14 @@ import threading
 import time
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
 import grpc  # type: ignore[import-untyped]  # grpcio ships no types
 
 from shared.errors import StoreUnavailable
 from shared.stores.events import Event
-from shared.stores.google_channel import Api, Calls, Method
+from shared.stores.google_channel import Calls
 from shared.stores.grouping import Groups
-from shared.stores.pubsub_messages import PublishRequest, PublishResponse, PubsubMessage
-
-PUBSUB = Api(
-    name="Pub/Sub",
-    host="pubsub.googleapis.com:443",
-    scope="https://www.googleapis.com/auth/pubsub",
-    emulator_variable="PUBSUB_EMULATOR_HOST",
-    methods={"Publish": Method("/google.pubsub.v1.Publisher/Publish", PublishRequest, PublishResponse)},
-)
+from shared.stores.pubsub_api import PUBSUB, PublishRequest, PubsubMessage, headers
 
 MOST_MESSAGES = 1000
 """Pub/Sub's bound on one request (https://cloud.google.com/pubsub/quotas) …"""
@@ -70,7 +61,7 @@ class PubsubBus:
         """
         self._topic = f"projects/{project}/topics/{topic}"
         self._timeout = timeout_seconds
-        self._calls = Calls(PUBSUB, (("x-goog-request-params", f"topic={quote(self._topic, safe='')}"),))
+        self._calls = Calls(PUBSUB, headers("topic", self._topic))
         self._lane = _Lane(self._send)
 
     def publish(self, event: Event) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.stores import cloud_storage
 from shared.stores.cloud_storage import CloudStorageObjects
 from shared.stores.folder_objects import FolderObjects
 from shared.stores.objects import ObjectStore
@@ -27,6 +28,7 @@ def emulator() -> Iterator[str]:
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
     if request.param == "folder":
         return FolderObjects(tmp_path / "objects")
+    monkeypatch.setattr(cloud_storage, "_PAGE_NAMES", 2)
     url = request.getfixturevalue("emulator")
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
     bucket = f"test-{uuid.uuid4().hex}"

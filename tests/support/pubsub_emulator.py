@@ -18,7 +18,6 @@ from typing import Any
 import grpc
 
 from shared.stores.protobuf_messages import message_classes
-from shared.stores.pubsub_messages import PubsubMessage
 from tests.support.tools import absent
 
 _FOLDER = Path("platform") / "pubsub-emulator"
@@ -40,12 +39,6 @@ _MESSAGES = message_classes(
             "int32 ack_deadline_seconds = 5",
             "DeadLetterPolicy dead_letter_policy = 13",
         ),
-        "PubsubMessage": ("bytes data = 1", "map string attributes = 2", "string message_id = 3"),
-        "ReceivedMessage": ("string ack_id = 1", "PubsubMessage message = 2"),
-        "PullRequest": ("string subscription = 1", "int32 max_messages = 3"),
-        "PullResponse": ("repeated ReceivedMessage received_messages = 1",),
-        "AcknowledgeRequest": ("string subscription = 1", "repeated string ack_ids = 2"),
-        "Empty": (),
     },
 )
 
@@ -60,32 +53,24 @@ class PubsubProject:
     def make_topic(self, topic: str) -> None:
         self._call("Publisher", "CreateTopic", _MESSAGES["Topic"](name=self._topic(topic)), "Topic")
 
-    def push(self, topic: str, subscription: str, url: str) -> None:
-        """Push what is published to the topic, as production does: without a wrapper, attributes as headers."""
+    def push(self, topic: str, subscription: str, url: str, *, dead_letter_topic: str | None = None) -> None:
+        """Push what is published to the topic, as production does: without a wrapper, attributes as headers.
+
+        After five failures an event goes to the dead-letter topic, if there is one.
+        """
         request = _MESSAGES["Subscription"](name=self._subscription(subscription), topic=self._topic(topic))
         request.push_config.push_endpoint = url
         request.push_config.no_wrapper.write_metadata = True
         request.ack_deadline_seconds = 10
+        if dead_letter_topic is not None:
+            request.dead_letter_policy.dead_letter_topic = self._topic(dead_letter_topic)
+            request.dead_letter_policy.max_delivery_attempts = 5
         self._call("Subscriber", "CreateSubscription", request, "Subscription")
 
     def subscribe(self, topic: str, subscription: str) -> None:
         """Keep what is published to the topic until it is pulled."""
         request = _MESSAGES["Subscription"](name=self._subscription(subscription), topic=self._topic(topic))
         self._call("Subscriber", "CreateSubscription", request, "Subscription")
-
-    def pull(self, subscription: str, count: int) -> list[Any]:
-        """``count`` messages, acknowledged."""
-        name, messages = self._subscription(subscription), []
-        while len(messages) < count:
-            request = _MESSAGES["PullRequest"](subscription=name, max_messages=count - len(messages))
-            received = list(self._call("Subscriber", "Pull", request, "PullResponse").received_messages)
-            messages += [PubsubMessage.FromString(each.message.SerializeToString()) for each in received]
-            if received:
-                acknowledged = _MESSAGES["AcknowledgeRequest"](
-                    subscription=name, ack_ids=[each.ack_id for each in received]
-                )
-                self._call("Subscriber", "Acknowledge", acknowledged, "Empty")
-        return messages
 
     def _topic(self, topic: str) -> str:
         return f"projects/{self.name}/topics/{topic}"
