@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from shared.errors import StoreUnavailable
+from shared.shapes import prepare
 from shared.stores.cloud_storage_http import Answer, StorageHttp, md5
 from shared.stores.object_names import check_name, check_prefix
 
@@ -31,6 +32,9 @@ class _Object(msgspec.Struct):
 class _Page(msgspec.Struct, rename="camel"):
     items: list[_Object] = []
     next_page_token: str = ""
+
+
+prepare(_Object, _Page)
 
 
 class CloudStorageObjects:

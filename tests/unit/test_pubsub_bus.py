@@ -17,7 +17,7 @@ import grpc
 import pytest
 
 from shared.errors import StoreError, StoreUnavailable
-from shared.stores import pubsub_bus
+from shared.stores import google_channel, pubsub_bus
 from shared.stores.events import MAX_EVENT_BYTES, Event
 from shared.stores.pubsub_bus import PubsubBus
 from tests.support.pubsub_server import PubsubServer, pubsub_server
@@ -226,6 +226,7 @@ def test_a_server_that_is_gone_is_found_once_it_is_back(monkeypatch: pytest.Monk
 
 
 def test_a_black_hole_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(google_channel, "FIRST_CALL_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as hole:
         monkeypatch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{hole.getsockname()[1]}")
         bus = PubsubBus("p", "audit", timeout_seconds=0.2)
