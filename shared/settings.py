@@ -35,13 +35,13 @@ class Settings:
     """``WARDGATE_DOCUMENTS``. ``sqlite:///path`` or ``firestore://project/database``."""
 
     events: str
-    """``WARDGATE_EVENTS``. ``spool:///path``."""
+    """``WARDGATE_EVENTS``. ``spool:///path`` or ``pubsub://project/topic``."""
 
     secrets: str
     """``WARDGATE_SECRETS``. ``files:///folder`` or ``secretmanager://project``."""
 
     objects: str
-    """``WARDGATE_OBJECTS``. ``file:///folder``."""
+    """``WARDGATE_OBJECTS``. ``file:///folder`` or ``gs://bucket``."""
 
     model_url: str
     """``WARDGATE_MODEL_URL``. Address of the model function; also the audience of guard's ID token."""
@@ -64,9 +64,9 @@ class Settings:
 
 _SCHEMES = {
     "WARDGATE_DOCUMENTS": ("sqlite", "firestore"),
-    "WARDGATE_EVENTS": ("spool",),
+    "WARDGATE_EVENTS": ("spool", "pubsub"),
     "WARDGATE_SECRETS": ("files", "secretmanager"),
-    "WARDGATE_OBJECTS": ("file",),
+    "WARDGATE_OBJECTS": ("file", "gs"),
     "WARDGATE_IDENTITY": ("local", "google"),
 }
 
@@ -141,6 +141,9 @@ def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | Non
         upstream_api_key=Secret(upstream_key.encode()) if upstream_key else None,
     )
     in_production("WARDGATE_SECRETS", settings.secrets, "files", "is for development only; name Secret Manager.")
+    # An instance's disk is its memory, and goes with it.
+    in_production("WARDGATE_EVENTS", settings.events, "spool", "loses events with the instance; name Pub/Sub.")
+    in_production("WARDGATE_OBJECTS", settings.objects, "file", "loses objects with the instance; name Cloud Storage.")
     in_production("WARDGATE_IDENTITY", settings.identity, "local", "is for development only; give google://.")
     in_production("WARDGATE_MODEL_URL", settings.model_url, "http", "must be https in production.")
     if faults:

@@ -14,6 +14,7 @@ import yaml
 
 from shared.policy.load import DEFAULT_POLICY
 from tests.support.emulators import firestore_emulator
+from tests.support.pubsub_emulator import PubsubProject, pubsub_emulator
 from tests.support.stack import LocalStack
 from tests.support.tools import ABSENT, need
 
@@ -85,3 +86,16 @@ def firestore_project(_firestore_address: str, monkeypatch: pytest.MonkeyPatch) 
     """An empty project of this test's own on the Firestore emulator, which the environment names."""
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", _firestore_address)
     return f"test-{uuid.uuid4().hex[:16]}"
+
+
+@pytest.fixture(scope="session")
+def _pubsub_address() -> Iterator[str]:
+    with pubsub_emulator() as address:
+        yield address
+
+
+@pytest.fixture
+def pubsub_project(_pubsub_address: str, monkeypatch: pytest.MonkeyPatch) -> PubsubProject:
+    """An empty project of this test's own on the Pub/Sub emulator, which the environment names."""
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", _pubsub_address)
+    return PubsubProject(_pubsub_address, f"test-{uuid.uuid4().hex[:16]}")

@@ -11,7 +11,6 @@ from shared.admission.charging import Asked, Charged, Charging
 from shared.admission.chunks import Purse
 from shared.admission.counters import Counter, Rule, lease_window, subject_of
 from shared.admission.denials import DenialCache
-from shared.admission.grouping import Groups
 from shared.admission.memory import MemoryDocuments
 from shared.admission.port import AdmissionUnavailable, LargerThanLimit, LimitExceeded, Reservation, Unknown, Usage
 from shared.admission.windows import Day, Period, window_of
@@ -20,6 +19,7 @@ from shared.errors import StoreContended, StoreUnavailable
 from shared.identity.caller import Caller
 from shared.policy.types import AdmissionPolicy, PolicyFile, RateLimit
 from shared.stores.documents import DocumentStore
+from shared.stores.grouping import Groups
 from shared.web.log import log
 
 _DAY_SECONDS = 86_400

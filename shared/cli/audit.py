@@ -9,6 +9,7 @@ from typing import get_args
 from shared.audit.port import Decision
 from shared.audit.show import Filter, json_line, read_entries, table_lines
 from shared.audit.verify import NOT_PROVEN, verify
+from shared.cli import dead_letters
 from shared.cli.output import Commands, add_json_option, need_home, print_json, whole_number
 from shared.cli.times import past
 from shared.clock import SystemClock, utc
@@ -41,6 +42,8 @@ def register(commands: Commands) -> None:
     check = actions.add_parser("verify", help="check every chain: exit code 0 sound, 1 a fault")
     add_json_option(check)
     check.set_defaults(run=_verify)
+
+    dead_letters.register(actions)
 
 
 def _archive() -> ObjectStore:

@@ -1,9 +1,9 @@
 """From a URI to the adapter that it names; only that adapter is imported.
 
     documents   sqlite:///path, firestore://project/database
-    events      spool:///path
+    events      spool:///path, pubsub://project/topic
     secrets     files:///folder, secretmanager://project
-    objects     file:///folder
+    objects     file:///folder, gs://bucket
 
 A path is taken as it stands, without percent-decoding, and must be absolute.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from shared.errors import ConfigurationError, Fault
 from shared.stores.documents import DocumentStore
-from shared.stores.events import EventBus
+from shared.stores.events import DeadLetters, EventBus
 from shared.stores.objects import ObjectStore
 from shared.stores.secrets import SecretStore
 
@@ -23,6 +23,8 @@ _SQLITE_SECONDS = 2.0
 
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]{1,20}")
 _DATABASE = re.compile(r"\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]")
+_TOPIC = re.compile(r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 
 def connect_documents(uri: str, *, timeout_seconds: float = 2.0) -> DocumentStore:
@@ -51,7 +53,7 @@ def connect_documents(uri: str, *, timeout_seconds: float = 2.0) -> DocumentStor
 
 
 def connect_events(uri: str) -> EventBus:
-    """The event bus at ``uri``: ``spool:///path``.
+    """The event bus at ``uri``: ``spool:///path`` or ``pubsub://project/topic``.
 
     Raises:
         ConfigurationError: The URI is malformed or of another scheme.
@@ -61,7 +63,36 @@ def connect_events(uri: str) -> EventBus:
             from shared.stores.spool import SpoolBus
 
             return SpoolBus(_path(uri, "WARDGATE_EVENTS"))
-    raise _unknown(uri, "WARDGATE_EVENTS", "spool:///path")
+        case "pubsub":
+            from shared.stores.pubsub_bus import PubsubBus
+
+            return PubsubBus(*_topic(uri, "WARDGATE_EVENTS"))
+    raise _unknown(uri, "WARDGATE_EVENTS", "spool:///path or pubsub://project/topic")
+
+
+def connect_dead_letters(uri: str, subscription: str) -> DeadLetters:
+    """What the event bus at ``uri`` has given up.
+
+    Args:
+        uri: As for ``connect_events``.
+        subscription: On Pub/Sub, the id of the pull subscription to the dead-letter topic.
+
+    Raises:
+        ConfigurationError: The URI is malformed or of another scheme, or the subscription's id is.
+    """
+    match _scheme(uri):
+        case "spool":
+            from shared.stores.spool import SpoolQueue
+
+            return SpoolQueue(_path(uri, "WARDGATE_EVENTS"))
+        case "pubsub":
+            from shared.stores.pubsub_dead_letters import PubsubDeadLetters
+
+            project, topic = _topic(uri, "WARDGATE_EVENTS")
+            if _TOPIC.fullmatch(subscription) is None:
+                raise ConfigurationError([Fault("--subscription", "needs the id of the dead letters' subscription.")])
+            return PubsubDeadLetters(project, topic, subscription)
+    raise _unknown(uri, "WARDGATE_EVENTS", "spool:///path or pubsub://project/topic")
 
 
 def connect_secrets(uri: str) -> SecretStore:
@@ -83,7 +114,7 @@ def connect_secrets(uri: str) -> SecretStore:
 
 
 def connect_objects(uri: str) -> ObjectStore:
-    """The object store at ``uri``: ``file:///folder``.
+    """The object store at ``uri``: ``file:///folder`` or ``gs://bucket``.
 
     Raises:
         ConfigurationError: The URI is malformed or of another scheme.
@@ -93,7 +124,11 @@ def connect_objects(uri: str) -> ObjectStore:
             from shared.stores.folder_objects import FolderObjects
 
             return FolderObjects(_path(uri, "WARDGATE_OBJECTS"))
-    raise _unknown(uri, "WARDGATE_OBJECTS", "file:///folder")
+        case "gs":
+            from shared.stores.cloud_storage import CloudStorageObjects
+
+            return CloudStorageObjects(_bucket(uri, "WARDGATE_OBJECTS"))
+    raise _unknown(uri, "WARDGATE_OBJECTS", "file:///folder or gs://bucket")
 
 
 def _scheme(uri: str) -> str:
@@ -121,6 +156,20 @@ def _database(uri: str, setting: str) -> tuple[str, str]:
     if _DATABASE.fullmatch(database) is None:
         raise ConfigurationError([Fault(setting, f"'{database[:64]}' is no Firestore database's id.")])
     return _project(f"firestore://{project}", setting), database
+
+
+def _topic(uri: str, setting: str) -> tuple[str, str]:
+    project, _, topic = uri.partition("://")[2].rstrip("/").partition("/")
+    if _TOPIC.fullmatch(topic) is None:
+        raise ConfigurationError([Fault(setting, f"'{topic[:64]}' is no Pub/Sub topic's id.")])
+    return _project(f"pubsub://{project}", setting), topic
+
+
+def _bucket(uri: str, setting: str) -> str:
+    bucket = uri.partition("://")[2].rstrip("/")
+    if _BUCKET.fullmatch(bucket) is None:
+        raise ConfigurationError([Fault(setting, f"'{bucket[:64]}' is no Cloud Storage bucket's name.")])
+    return bucket
 
 
 def _unknown(uri: str, setting: str, known: str) -> ConfigurationError:

@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from urllib.parse import quote
 
 import urllib3
 
 from shared.clock import Clock, SystemClock
-from shared.stores.events import Event
-from shared.stores.spool import Burial, DeadLetter, Delivery, Retry, SpoolQueue
+from shared.stores.events import DeadLetter, Event
+from shared.stores.spool import Burial, Delivery, Retry, SpoolQueue
 
 _POLL_SECONDS = 0.05
-_HEADER_SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
-"""What the CloudEvents HTTP binding (1.0.2, section 3.1.3.2) leaves as it is; the rest is percent-encoded."""
+_MAX_ANSWER_BYTES = 16 * 1024
+"""How much is read of an answer, and so how large one may be whose connection is kept."""
+
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_PASSING = frozenset({408, 425, 429})
+"""Of the statuses 4xx, those that say "not now" and not "not this"."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Why a sink did not take an event."""
+
+    reason: str
+    final: bool
+    """Whether it never will."""
 
 
 class Deliverer:
     """Takes the place that Pub/Sub push subscriptions have in production.
 
-    A delivery counts once the sink has answered 2xx. Anything else is tried again, after a pause that
-    doubles each time and of which half is random ("equal jitter",
+    A delivery counts once the sink has answered 2xx. A sink that answers 4xx has refused the event for good
+    (408, 425 and 429 aside): it becomes a dead letter at once. Anything else is tried again, after a pause
+    that doubles each time and of which half is random ("equal jitter",
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), and becomes a dead letter
     after ``attempts``. What was under way when the process died is delivered again, so sinks must be idempotent.
 
@@ -93,12 +109,12 @@ class Deliverer:
         """Deliveries still to be made; an event that was just published counts as one."""
         return self._queue.pending()
 
-    def dead_letters(self) -> list[DeadLetter]:
-        """What was given up, oldest event first."""
-        return self._queue.dead_letters()
+    def dead_letters(self, limit: int = 1000) -> Sequence[DeadLetter]:
+        """See ``DeadLetters``; oldest event first."""
+        return self._queue.dead_letters(limit)
 
     def redrive(self) -> int:
-        """Make every dead letter a delivery again, and say how many there were."""
+        """See ``DeadLetters``."""
         return self._queue.redrive()
 
     def close(self) -> None:
@@ -132,10 +148,10 @@ class Deliverer:
         for delivery, fault in zip(deliveries, faults, strict=True):
             if fault is None:
                 delivered.append(delivery.seq)
-            elif delivery.attempts + 1 < self._attempts:
+            elif delivery.attempts + 1 < self._attempts and not fault.final:
                 retries.append(self._retry(delivery))
             else:
-                dead.append(Burial(delivery.seq, delivery.attempts + 1, self._clock.time_ns(), fault))
+                dead.append(Burial(delivery.seq, delivery.attempts + 1, self._clock.time_ns(), fault.reason))
         self._queue.settle(sink, delivered=delivered, retries=retries, dead=dead)
         return len(deliveries)
 
@@ -144,19 +160,38 @@ class Deliverer:
         pause *= random.uniform(0.5, 1)  # noqa: S311  # spreads load, keeps no secret
         return Retry(delivery.seq, delivery.attempts + 1, self._clock.time_ns() + int(pause * 1e9))
 
-    def _post(self, url: str, event: Event) -> str | None:
-        """POST one event; None where the sink took it, else why not."""
+    def _post(self, url: str, event: Event) -> _Fault | None:
+        """POST one event; None where the sink took it."""
         try:
-            response = self._http.request("POST", url, body=event.data, headers=_headers(event), redirect=False)
+            response = self._http.request(
+                "POST", url, body=event.data, headers=event.headers(), redirect=False, preload_content=False
+            )
+            answer = _read(response)
         except urllib3.exceptions.HTTPError as error:
-            return f"no answer ({type(error).__name__})"
-        return None if 200 <= response.status < 300 else f"HTTP {response.status}"
+            return _Fault(f"no answer ({type(error).__name__})", final=False)
+        except ValueError:  # an event that this version would not have published
+            return _Fault("too large for a request", final=True)
+        if 200 <= response.status < 300:
+            return None
+        final = 400 <= response.status < 500 and response.status not in _PASSING
+        return _Fault(f"HTTP {response.status}{_code(answer)}", final)
 
 
-def _headers(event: Event) -> dict[str, str]:
-    """The context attributes in binary content mode; the content type has a header of its own."""
-    attributes = event.attributes()
-    content_type = attributes.pop("datacontenttype")
-    return {"content-type": content_type} | {
-        f"ce-{name}": quote(value, safe=_HEADER_SAFE) for name, value in attributes.items()
-    }
+def _read(response: urllib3.BaseHTTPResponse) -> bytes:
+    """The start of the answer; the connection is kept if that is all of it."""
+    answer = response.read(_MAX_ANSWER_BYTES)
+    if response.read(1):
+        response.close()
+    else:
+        response.release_conn()
+    return answer
+
+
+def _code(answer: bytes) -> str:
+    """The error's code in Wardgate's shape of an error, after a space. Nothing else of an answer is kept: it may
+    repeat what was sent."""
+    try:
+        code = json.loads(answer)["error"]["code"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return f" {code}" if isinstance(code, str) and _CODE.fullmatch(code) else ""

@@ -12,10 +12,11 @@ import grpc.aio  # type: ignore[import-untyped]  # grpcio ships no types
 
 from shared.stores.document_fields import check_collection, split_path
 from shared.stores.documents import CommitResult, Delete, Document, Write
-from shared.stores.firestore_channel import FIRST_CALL_SECONDS, make_stubs, metadata, open_channel, refuse
+from shared.stores.firestore_channel import FIRESTORE, headers, refuse
 from shared.stores.firestore_documents import decode_page, describe, is_conditional
 from shared.stores.firestore_messages import GetDocumentRequest
 from shared.stores.firestore_wire import decode_commit, decode_document, encode_commit, encode_page
+from shared.stores.google_channel import FIRST_CALL_SECONDS, make_stubs, open_channel
 
 
 class AsyncFirestoreDocuments:
@@ -71,8 +72,9 @@ class AsyncFirestoreDocuments:
         return stubs[method](request, timeout=max(self._timeout, FIRST_CALL_SECONDS), wait_for_ready=True)
 
     def _connect(self) -> dict[str, Callable[..., Any]]:
-        address = os.environ.get("FIRESTORE_EMULATOR_HOST", "")
-        stubs = make_stubs(open_channel(grpc.aio, address), metadata(self._database, address))
+        emulator = FIRESTORE.emulator()
+        channel = open_channel(grpc.aio, FIRESTORE, emulator)
+        stubs = make_stubs(channel, FIRESTORE, headers(self._database), emulator)
         self._made = (os.getpid(), asyncio.get_running_loop(), stubs)
         self._answered = False
         return stubs

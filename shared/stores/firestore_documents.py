@@ -9,9 +9,10 @@ import grpc  # type: ignore[import-untyped]  # grpcio ships no types
 
 from shared.stores.document_fields import check_collection, split_path
 from shared.stores.documents import CommitResult, Delete, Document, Write
-from shared.stores.firestore_channel import Calls, refuse
+from shared.stores.firestore_channel import FIRESTORE, headers, refuse
 from shared.stores.firestore_messages import GetDocumentRequest
 from shared.stores.firestore_wire import decode_commit, decode_document, encode_commit, encode_page
+from shared.stores.google_channel import Calls
 
 _PAGE_DOCUMENTS = 100
 
@@ -33,11 +34,11 @@ class FirestoreDocuments:
             project: The Google Cloud project's id.
             database: The database's id.
             timeout_seconds: Deadline of one call. A process's first, which connects, has at least
-                ``firestore_channel.FIRST_CALL_SECONDS``.
+                ``google_channel.FIRST_CALL_SECONDS``.
         """
         self._database = f"projects/{project}/databases/{database}"
         self._timeout = timeout_seconds
-        self._calls = Calls(self._database)
+        self._calls = Calls(FIRESTORE, headers(self._database))
 
     def commit(self, writes: Sequence[Write | Delete]) -> CommitResult:
         """See ``DocumentStore``.
@@ -82,7 +83,9 @@ class FirestoreDocuments:
 
     def _page(self, collection: str, after: str, size: int) -> Sequence[Document]:
         try:
-            answers = self._calls.stream(encode_page(self._database, collection, after, size), self._timeout)
+            answers = self._calls.stream(
+                "RunQuery", encode_page(self._database, collection, after, size), self._timeout
+            )
         except grpc.RpcError as error:
             refuse(error, f"the list of {collection}")
         return decode_page(answers, collection)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,11 +10,8 @@ from pathlib import Path
 
 from shared.errors import StoreUnavailable
 from shared.stores.files import make_private_folder, write_once
+from shared.stores.object_names import check_name, check_prefix
 
-_SEGMENT = r"(?!\.)[^/\x00-\x1f\x7f\\]{1,255}"
-_NAME = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
-_PREFIX = re.compile(rf"(?:{_SEGMENT}/)*(?:{_SEGMENT})?")
-_MAX_NAME = 1024
 _SCRATCH = ".drafts"
 _ABANDONED_SECONDS = 3600
 
@@ -27,8 +23,7 @@ class FolderObjects:
     first: a power cut may lose or empty the objects of the last seconds, as it may lose the last moments
     of the spool that they come from. Forcing it measured 8 ms for each object against 0.1 to 0.3 ms.
 
-    A name has segments of 1 to 255 characters, none of them starting with a dot, and no control
-    character or backslash. Unlike in a bucket, an object cannot be named as the folder of another.
+    Unlike in a bucket, an object cannot be named as the folder of another.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,8 +56,7 @@ class FolderObjects:
 
     def list(self, prefix: str) -> Iterator[str]:
         """See ``ObjectStore``; in the order of their code points. A malformed prefix is a ValueError."""
-        if _PREFIX.fullmatch(prefix) is None:
-            raise ValueError(f"Not the start of an object's name: {prefix[:80]!r}.")
+        check_prefix(prefix)
         base = prefix[: prefix.rfind("/") + 1]
         return self._walk(base, prefix)
 
@@ -84,8 +78,7 @@ class FolderObjects:
                     yield name
 
     def _path(self, name: str) -> Path:
-        if _NAME.fullmatch(name) is None or len(name) > _MAX_NAME:
-            raise ValueError(f"Not an object's name: {name[:80]!r}.")
+        check_name(name)
         return self._folder / name
 
     def _remove_abandoned(self) -> None:

@@ -14,6 +14,7 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports im
 from google.cloud.secretmanager_v1.types import SecretVersion as Version
 
 from shared.errors import PreconditionFailed, SecretNotFound, StoreUnavailable
+from shared.stores.checksums import crc32c
 from shared.stores.secret_checks import check_name, check_new_name, check_value
 from shared.stores.secrets import Secret, SecretVersion, VersionState
 
@@ -183,23 +184,3 @@ def _told(name: str, version: Version) -> SecretVersion:
 def _kind(error: Exception) -> str:
     code = getattr(error, "grpc_status_code", None)
     return str(code.name) if code is not None else type(error).__name__
-
-
-def _crc32c_table() -> tuple[int, ...]:
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-        table.append(value)
-    return tuple(table)
-
-
-_CRC32C = _crc32c_table()
-
-
-def crc32c(data: bytes) -> int:
-    """CRC-32C (Castagnoli; RFC 3720, appendix B.4). In Python, since values are short and a package is not free."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ _CRC32C[(crc ^ byte) & 0xFF]
-    return crc ^ 0xFFFFFFFF

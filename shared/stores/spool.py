@@ -13,11 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.stores.events import Event
+from shared.stores.events import DeadLetter, Event
 from shared.stores.sqlite import Database
-
-MAX_EVENT_BYTES = 10 * 1024 * 1024
-"""Pub/Sub's own limit."""
 
 _APPLICATION_ID = 0x57475331  # "WGS1"
 _SCHEMA = """
@@ -63,7 +60,7 @@ SELECT (SELECT count(*) FROM deliveries)
 """
 _DEAD = """
 SELECT sink, attempts, died_at, reason, id, source, type, time, data, subject FROM dead_letters JOIN events USING (seq)
-ORDER BY seq, sink
+ORDER BY seq, sink LIMIT ?
 """
 _REDRIVE = """
 INSERT OR IGNORE INTO deliveries (seq, sink, attempts, due_at) SELECT seq, sink, 0, 0 FROM dead_letters
@@ -103,19 +100,6 @@ class Burial:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """An event that one sink never took."""
-
-    sink: str
-    attempts: int
-    died_at: int
-    """Nanoseconds since the Unix epoch."""
-
-    reason: str
-    event: Event
-
-
 class SpoolBus:
     """``EventBus`` on a SQLite file. A published event survives the death of its publisher, but not a
     power cut in the moment after it; see ``Database``."""
@@ -125,9 +109,8 @@ class SpoolBus:
         self._database = _spool(path, timeout_seconds)
 
     def publish(self, event: Event) -> None:
-        """See ``EventBus``; an event of more than 10 MiB is a ValueError."""
-        if len(event.data) > MAX_EVENT_BYTES:
-            raise ValueError(f"An event holds at most {MAX_EVENT_BYTES} bytes.")
+        """See ``EventBus``."""
+        event.headers()  # what could not be delivered is refused here
         row = (event.id, event.source, event.type, event.time, event.data, event.subject)
         self._database.execute(_PUBLISH, row)
 
@@ -137,7 +120,7 @@ class SpoolBus:
 
 
 class SpoolQueue:
-    """The consumer's side of the file."""
+    """The consumer's side of the file, and its ``DeadLetters``."""
 
     def __init__(self, path: Path, *, timeout_seconds: float = 10.0) -> None:
         """Opens nothing yet; ``timeout_seconds`` is how long one call may wait for others."""
@@ -161,16 +144,16 @@ class SpoolQueue:
         """Deliveries still to be made; an event that was just published counts as one."""
         return int(self._database.read(lambda connection: connection.execute(_PENDING).fetchone()[0]))
 
-    def dead_letters(self) -> list[DeadLetter]:
-        """What was given up, oldest event first."""
-        rows = self._database.read(lambda connection: connection.execute(_DEAD).fetchall())
+    def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
+        """See ``DeadLetters``; oldest event first."""
+        rows = self._database.read(lambda connection: connection.execute(_DEAD, (limit,)).fetchall())
         return [
             DeadLetter(sink, attempts, died_at, reason, Event(*event))
             for sink, attempts, died_at, reason, *event in rows
         ]
 
     def redrive(self) -> int:
-        """Make every dead letter a delivery again, with no attempt counted, and say how many there were."""
+        """See ``DeadLetters``; no attempt counts any more."""
         return self._database.transaction(_redrive)
 
     def close(self) -> None:

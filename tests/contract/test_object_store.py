@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from shared.stores import cloud_storage
+from shared.stores.cloud_storage import CloudStorageObjects
 from shared.stores.folder_objects import FolderObjects
 from shared.stores.objects import ObjectStore
+from tests.support.cloud_storage_emulator import cloud_storage_emulator, make_bucket
 
 NAMES = ["archive/2026/11/23/a/1.json", "archive/2026/11/23/a-b.json", "archive/2026/11/24/1.json", "seals/1", "top"]
 
 
-@pytest.fixture(params=["folder"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    return FolderObjects(tmp_path / "objects")
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[str]:
+    with cloud_storage_emulator() as url:
+        yield url
+
+
+@pytest.fixture(params=["folder", "cloud_storage"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    if request.param == "folder":
+        return FolderObjects(tmp_path / "objects")
+    monkeypatch.setattr(cloud_storage, "_PAGE_NAMES", 2)
+    url = request.getfixturevalue("emulator")
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+    bucket = f"test-{uuid.uuid4().hex}"
+    make_bucket(url, bucket)
+    return CloudStorageObjects(bucket, timeout_seconds=30.0)
 
 
 def test_an_object_is_written_once(store: ObjectStore) -> None:

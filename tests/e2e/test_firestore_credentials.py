@@ -24,10 +24,11 @@ from tests.support.firestore_server import firestore_server
 ROOT = Path(__file__).resolve().parents[2]
 CALL = """
 import sys
-from shared.stores import firestore_channel
+from dataclasses import replace
+from shared.stores import firestore_documents
 from shared.stores.documents import Write
 from shared.stores.firestore_documents import FirestoreDocuments
-firestore_channel.HOST = sys.argv[1]
+firestore_documents.FIRESTORE = replace(firestore_documents.FIRESTORE, host=sys.argv[1])
 documents = FirestoreDocuments("project-1", timeout_seconds=30)
 for _ in range(2):
     documents.commit([Write("a/a", increments={"n": 1})])

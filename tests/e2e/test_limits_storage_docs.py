@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from shared.stores.firestore_channel import Calls
+from shared.stores.google_channel import Calls
 
 PAGE = (Path(__file__).parents[2] / "docs" / "limits-storage.md").read_text()
 STRATEGIES = ["fixed-window", "moving-window", "sliding-window-counter"]

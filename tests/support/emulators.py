@@ -16,8 +16,9 @@ from pathlib import Path
 import grpc
 
 from shared.stores.documents import Write
-from shared.stores.firestore_channel import make_stubs, metadata, open_channel
+from shared.stores.firestore_channel import FIRESTORE, headers
 from shared.stores.firestore_wire import encode_commit
+from shared.stores.google_channel import make_stubs, open_channel
 from tests.support.tools import absent
 
 _JAR = Path("platform") / "cloud-firestore-emulator" / "cloud-firestore-emulator.jar"
@@ -99,8 +100,8 @@ def _answers(process: subprocess.Popen[bytes], address: str) -> bool:
 def _warm_up(address: str) -> bool:
     """Commit once: Java's first takes seconds, which is longer than the deadlines that tests set."""
     database = "projects/warm-up/databases/(default)"
-    with open_channel(grpc, address) as channel:
-        commit = make_stubs(channel, metadata(database, address))["Commit"]
+    with open_channel(grpc, FIRESTORE, address) as channel:
+        commit = make_stubs(channel, FIRESTORE, headers(database), address)["Commit"]
         try:
             commit(encode_commit(database, [Write("warm/up")]), timeout=_START_SECONDS, wait_for_ready=True)
         except grpc.RpcError:

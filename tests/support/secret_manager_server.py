@@ -26,7 +26,7 @@ import grpc
 from google.cloud import secretmanager_v1 as api
 from google.cloud.secretmanager_v1.services.secret_manager_service.transports import SecretManagerServiceGrpcTransport
 
-from shared.stores.secret_manager import crc32c
+from shared.stores.checksums import crc32c
 
 SERVICE = "google.cloud.secretmanager.v1.SecretManagerService"
 MAX_PAYLOAD = 64 * 1024

@@ -33,6 +33,9 @@ class Sink:
     answer: Callable[[Received], int] = lambda received: 204
     """Status for a request; negative: none, the connection is cut."""
 
+    body: bytes = b""
+    """What it answers with."""
+
     def ids(self) -> list[str]:
         return [received.id for received in self.received]
 
@@ -56,10 +59,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.send_response(status)
-        self.send_header("content-length", "0")
+        body = b"" if status == 204 else self.server.sink.body
+        self.send_header("content-length", str(len(body)))
         if status in (301, 307):
             self.send_header("location", "/elsewhere")
         self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass

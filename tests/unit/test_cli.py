@@ -1,5 +1,6 @@
 """The command line: what it refuses, in one line and without a trace."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,11 @@ from shared.audit.show import Entry, table_lines
 from shared.cli.main import main
 from shared.cli.times import future, past
 from shared.identity.key_format import new_key, parse_key
+from shared.stores.deliverer import Deliverer
+from shared.stores.events import Event
 from shared.stores.secrets import Secret
+from shared.stores.spool import SpoolBus
+from tests.support.sink import sink
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -22,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home that does not exist yet."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WARDGATE_ENV", "development")
-    for name in ("HOME", "POLICY", "DOCUMENTS", "SECRETS", "OBJECTS"):
+    for name in ("HOME", "POLICY", "DOCUMENTS", "EVENTS", "SECRETS", "OBJECTS"):
         monkeypatch.delenv(f"WARDGATE_{name}", raising=False)
     return tmp_path / ".wardgate"
 
@@ -49,6 +54,8 @@ def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         ("rotate", "status"),
         ("audit", "show"),
         ("audit", "verify"),
+        ("audit", "dead-letters", "list"),
+        ("audit", "dead-letters", "redrive"),
         ("receipt", "verify", "a.b.c"),
     ],
     ids=" ".join,
@@ -117,6 +124,32 @@ def test_policy_check_prints_a_line_for_each_fault(run: Run, tmp_path: Path) -> 
         "limits[0].amount",
         "limits[1]",
     ]
+
+
+def test_dead_letters_are_listed_without_what_they_hold_and_delivered_again(run: Run, home: Path) -> None:
+    home.mkdir()
+    spool = home / "spool.db"
+    bus = SpoolBus(spool)
+    bus.publish(Event("chain/\x1b[31m1", "//wardgate/guard", "test", "2026-11-23T00:00:00Z", b"data-marker"))
+    with sink() as refusing, Deliverer(spool, {"audit_archive": refusing.url}) as deliverer:
+        assert run("audit", "dead-letters", "list") == (0, "There are no dead letters.\n", "")
+        refusing.answer = lambda received: 400
+        refusing.body = b'{"error": {"code": "malformed_event"}}'
+        deliverer.deliver_once()
+        code, printed, _ = run("audit", "dead-letters", "list")
+        assert code == 1
+        assert "HTTP 400 malformed_event" in printed
+        assert "marker" not in printed
+        assert "\x1b" not in printed
+        code, printed, _ = run("audit", "dead-letters", "list", "--json")
+        (row,) = json.loads(printed)
+        assert (code, row["sink"], row["attempts"], row["event"]) == (1, "audit_archive", 1, "chain/?[31m1")
+        assert run("audit", "dead-letters", "redrive") == (0, "1 dead letter will be delivered again.\n", "")
+        refusing.answer = lambda received: 204
+        deliverer.deliver_once()
+        assert deliverer.pending() == 0
+    assert run("audit", "dead-letters", "redrive", "--json") == (0, '{"redriven":0}\n', "")
+    bus.close()
 
 
 def test_a_key_fits_its_column() -> None:

@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Hashable, Sequence
 
-from shared.admission.grouping import LARGEST_GROUP, Groups
 from shared.admission.limiter import Limiter
 from shared.admission.port import LimitExceeded, Usage
 from shared.errors import ServiceUnavailable, StoreUnavailable
 from shared.identity.caller import Caller
 from shared.policy.types import AdmissionPolicy, RateLimit
 from shared.stores.documents import CommitResult, Delete, Write
+from shared.stores.grouping import LARGEST_GROUP, Groups
+from tests.support.stores import wait_until
 from tests.support.virtual_time import ManualClock, VirtualDocuments
 
 CALLER = Caller("acme", "key-1", "api_key", frozenset())
@@ -129,6 +130,55 @@ def test_a_fault_that_is_not_the_stores_stays_with_whose_it_is() -> None:
 
     together(8, work)
     assert outcomes == {number: "failed" if number == 3 else "admitted" for number in range(8)}
+
+
+def test_a_group_has_a_weight_and_its_newest_runs_it() -> None:
+    groups_run: list[list[int]] = []
+    runners: list[int] = []
+    first = threading.Event()
+
+    def run(_: Hashable, group: Sequence[int]) -> None:
+        groups_run.append(list(group))
+        runners.append(threading.get_ident())
+        first.wait(20)
+
+    groups: Groups[int] = Groups(run, weigh=lambda item: item, heaviest=10)
+    submitters: dict[int, int] = {}
+
+    def submit(item: int) -> None:
+        submitters[item] = threading.get_ident()
+        groups.submit("key", item)
+
+    threads = [threading.Thread(target=submit, args=(item,)) for item in (1, 4, 6, 50, 2)]
+    for number, thread in enumerate(threads):
+        thread.start()
+        wait_until(lambda number=number: len(groups_run) == 1 and len(groups._waiting["key"]) == number)
+    first.set()
+    for thread in threads:
+        thread.join()
+    assert groups_run == [[1], [4, 6], [50], [2]]
+    assert runners == [submitters[group[-1]] for group in groups_run]
+
+
+def test_who_cannot_wait_any_longer_leaves() -> None:
+    entered, leave = threading.Event(), threading.Event()
+    ran: list[int] = []
+
+    def run(_: Hashable, group: Sequence[int]) -> None:
+        ran.extend(group)
+        entered.set()
+        leave.wait(20)
+
+    groups: Groups[int] = Groups(run)
+    leader = threading.Thread(target=groups.submit, args=("key", 1))
+    leader.start()
+    assert entered.wait(20)
+    assert groups.submit("key", 2, until=time.monotonic() + 0.05) == "withdrawn"
+    leave.set()
+    leader.join()
+    assert groups.submit("key", 3, until=time.monotonic()) == "done", "nobody to wait for"
+    assert ran == [1, 3]
+    assert not groups._waiting
 
 
 def test_groups_are_bounded_and_nobody_is_forgotten() -> None:

@@ -15,7 +15,8 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports im
 
 from shared.errors import PreconditionFailed, SecretNotFound, StoreError, StoreUnavailable
 from shared.stores import secret_manager
-from shared.stores.secret_manager import SecretManagerSecrets, crc32c
+from shared.stores.checksums import crc32c
+from shared.stores.secret_manager import SecretManagerSecrets
 from tests.support.secret_manager_server import Refused, SecretManagerServer, secret_manager_server
 from tests.support.stores import PROJECT
 

@@ -12,7 +12,7 @@ import pytest
 from shared.errors import StoreUnavailable
 from shared.stores.deliverer import Deliverer
 from shared.stores.events import Event
-from shared.stores.spool import MAX_EVENT_BYTES, SpoolBus
+from shared.stores.spool import SpoolBus
 from tests.support.sink import Received, Sink, sink
 from tests.support.stores import wait_until
 
@@ -107,7 +107,7 @@ def test_pauses_double_and_are_partly_random(
 def test_what_fails_too_often_becomes_a_dead_letter_with_its_reason(
     bus: SpoolBus, deliverer: Deliverer, archive: Sink, clock: Travelling
 ) -> None:
-    archive.answer = lambda received: 422 if received.id == "e/1" else 200
+    archive.answer = lambda received: 503 if received.id == "e/1" else 200
     bus.publish(event(1))
     bus.publish(event(2))
     for _ in range(5):
@@ -116,8 +116,65 @@ def test_what_fails_too_often_becomes_a_dead_letter_with_its_reason(
     assert archive.ids().count("e/1") == 3
     assert archive.ids().count("e/2") == 1
     (letter,) = deliverer.dead_letters()
-    assert (letter.sink, letter.attempts, letter.reason, letter.event) == ("archive", 3, "HTTP 422", event(1))
+    assert (letter.sink, letter.attempts, letter.reason, letter.event) == ("archive", 3, "HTTP 503", event(1))
     assert deliverer.pending() == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (400, b'{"error": {"code": "malformed_event", "message": "private"}}', "HTTP 400 malformed_event"),
+        (409, b'{"error": {"code": "event_conflict"}}', "HTTP 409 event_conflict"),
+        (413, b"", "HTTP 413"),
+        (422, b'{"error": {"code": "a code with spaces \xc3\xa9"}}', "HTTP 422"),
+        (400, b'{"error": {"code": "' + b"x" * 65 + b'"}}', "HTTP 400"),
+        (400, b'{"error": {"code": 7}}', "HTTP 400"),
+        (400, b'{"error": "private"}', "HTTP 400"),
+        (400, b"[" * 15_000, "HTTP 400"),
+        (400, b'{"error": {"code": "late"' + b" " * 20_000 + b"}}", "HTTP 400"),
+        (404, b"<html>\xff</html>", "HTTP 404"),
+    ],
+    ids=lambda value: value[:24].decode(errors="replace") if isinstance(value, bytes) else None,
+)
+def test_what_a_sink_refuses_is_a_dead_letter_at_once(
+    bus: SpoolBus, deliverer: Deliverer, archive: Sink, status: int, body: bytes, reason: str
+) -> None:
+    archive.answer = lambda received: status if received.id == "e/1" else 200
+    archive.body = body
+    bus.publish(event(1))
+    bus.publish(event(2))
+    drain(deliverer)
+    (letter,) = deliverer.dead_letters()
+    assert (letter.attempts, letter.reason, letter.event) == (1, reason, event(1))
+    assert sorted(archive.ids()) == ["e/1", "e/2"]
+    assert deliverer.pending() == 0
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 503, 301])
+def test_what_a_sink_cannot_take_now_is_tried_again(
+    bus: SpoolBus, deliverer: Deliverer, archive: Sink, clock: Travelling, status: int
+) -> None:
+    archive.answer = lambda received: status
+    bus.publish(event(1))
+    drain(deliverer)
+    assert deliverer.dead_letters() == []
+    archive.answer = lambda received: 200
+    clock.move(60)
+    drain(deliverer)
+    assert archive.ids() == ["e/1"] * 2
+    assert deliverer.pending() == 0
+
+
+def test_connections_are_kept_over_refusals(
+    bus: SpoolBus, deliverer: Deliverer, archive: Sink, clock: Travelling
+) -> None:
+    archive.answer = lambda received: 400
+    archive.body = b'{"error": {"code": "malformed_event"}}'
+    for number in range(20):
+        bus.publish(event(number))
+    drain(deliverer)
+    assert len(archive.received) == 20
+    assert len({received.connection for received in archive.received}) <= 4
 
 
 def test_dead_letters_can_be_delivered_after_all(
@@ -244,8 +301,3 @@ def test_an_unusable_spool_ends_the_deliverer(tmp_path: Path) -> None:
     ):
         deliverer.run(stop)
     assert stop.is_set()
-
-
-def test_an_event_has_a_bound(bus: SpoolBus) -> None:
-    with pytest.raises(ValueError, match="at most"):
-        bus.publish(Event("e", "//test", "test", "2026-11-23T00:00:00Z", b"x" * (MAX_EVENT_BYTES + 1)))

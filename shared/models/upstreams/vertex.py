@@ -8,25 +8,16 @@ their publisher (``google/gemini-2.5-flash``), and what OpenAI's format lacks go
 
 from __future__ import annotations
 
-import threading
-from functools import partial
-
-import google.auth
 import msgspec
-from google.auth.credentials import Credentials
 from google.auth.exceptions import GoogleAuthError
-from google.auth.transport.urllib3 import Request
-from urllib3 import PoolManager
 
 from shared.models.upstreams.failures import auth_failed
 from shared.models.upstreams.openai import OpenAIUpstream
 from shared.policy.types import VertexUpstream as VertexConfig
+from shared.stores import access_token
 from shared.stores.secrets import Secret
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-_TOKEN_TIMEOUT = 5.0
-"""Seconds for one request to the metadata server or the token endpoint."""
-
 _HARM_CATEGORIES = (
     "HARM_CATEGORY_HATE_SPEECH",
     "HARM_CATEGORY_DANGEROUS_CONTENT",
@@ -57,11 +48,10 @@ def _safety_settings(config: VertexConfig) -> bytes:
 
 
 class AccessToken:
-    """The access token of the application default credentials, renewed as google-auth sees fit."""
+    """The access token of the application default credentials."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._credentials: Credentials | None = None
+        self._token = access_token.AccessToken(_SCOPE)
 
     def __call__(self, *, fresh: bool = False) -> Secret:
         """The token; with ``fresh`` a new one.
@@ -69,13 +59,7 @@ class AccessToken:
         Raises:
             UpstreamFailure: There are no credentials, or they cannot be renewed.
         """
-        with self._lock:
-            try:
-                if self._credentials is None:
-                    self._credentials, _ = google.auth.default(scopes=[_SCOPE])
-                if fresh or not self._credentials.valid:
-                    request = partial(Request(PoolManager()), timeout=_TOKEN_TIMEOUT)  # type: ignore[no-untyped-call]
-                    self._credentials.refresh(request)  # type: ignore[no-untyped-call]  # google-auth is half typed
-            except GoogleAuthError as error:
-                raise auth_failed() from error
-            return Secret(str(self._credentials.token).encode())
+        try:
+            return self._token.get(fresh=fresh)
+        except GoogleAuthError as error:
+            raise auth_failed() from error
