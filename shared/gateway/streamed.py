@@ -69,22 +69,28 @@ class StreamedAnswer:
         )
 
     def __iter__(self) -> Iterator[bytes]:
+        ready = b""
+        """What has passed the guards while more was here already: written at once, since each write costs."""
         try:
             for chunk in self._chunks():
-                event = encode_event(msgspec.json.encode(chunk))
-                self._once.keep(event)
-                yield event
+                if chunk is not None:
+                    event = encode_event(msgspec.json.encode(chunk))
+                    self._once.keep(event)
+                    ready += event
+                elif ready:
+                    yield ready
+                    ready = b""
             ending = self._end()
             self._once.keep(ending)
             self._once.streamed(_CONTENT_TYPE)
-            yield ending
+            yield ready + ending
         except CallCancelled:
             return
         except ApiError as error:
-            yield self._failed(error)
+            yield ready + self._failed(error)
         except Exception as error:  # the answer must not just stop, and a traceback could hold a prompt
             log("ERROR", "request.crashed", request_id=self._exchange.request_id, error=type(error).__name__)
-            yield self._failed(ApiError("Wardgate failed."))
+            yield ready + self._failed(ApiError("Wardgate failed."))
 
     def close(self) -> None:
         """The response is over. What has not ended by now ends because the client has gone."""
@@ -104,8 +110,11 @@ class StreamedAnswer:
             milliseconds=(exchange.services.clock.time_ns() - exchange.started_at) // 1_000_000,
         )
 
-    def _chunks(self) -> Iterator[ChatChunk]:
-        """What may leave, as it comes. A blocked answer is not waited for: the upstream's work is ended."""
+    def _chunks(self) -> Iterator[ChatChunk | None]:
+        """What may leave, as it comes; None before the upstream has to be waited for.
+
+        A blocked answer is not waited for: the upstream's work is ended.
+        """
         guarded = self._guarded
         for chunk in self._upstream:
             self._exchange.services.switch.check(self._scopes)  # also where the guards hold everything back
@@ -117,6 +126,8 @@ class StreamedAnswer:
             yield from self._shown(guarded.feed(chunk))
             if guarded.blocked:
                 break
+            if not self._upstream.has_more:
+                yield None
         yield from self._shown(guarded.finish())
 
     def _paid_for(self, chunk: ChatChunk) -> bool:

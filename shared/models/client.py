@@ -85,7 +85,10 @@ class AnswerStream:
 
     def __init__(self, response: Response, closing: ExitStack) -> None:
         self._closing = closing
-        self._chunks = _read_chunks(response)
+        self._chunks = self._read(response)
+        self.has_more = False
+        """Whether the chunk after the last one is here already."""
+
         self.upstream = response.headers.get(UPSTREAM_HEADER, "")
         self.upstream_model = response.headers.get(UPSTREAM_MODEL_HEADER, "")
 
@@ -95,6 +98,23 @@ class AnswerStream:
     def close(self) -> None:
         """End the call; safe to call twice."""
         self._closing.close()
+
+    def _read(self, response: Response) -> Iterator[ChatChunk]:
+        parser = EventParser(_MAX_EVENT)
+        try:
+            for piece in response.pieces(_MAX_STREAM):
+                events = list(parser.feed(piece))
+                for number, data in enumerate(events, 1):
+                    if data == DONE:
+                        response.release()
+                        return
+                    self.has_more = number < len(events)
+                    yield _chunk(data)
+        except HttpError as error:
+            raise _unreachable(error) from error
+        except EventTooLarge as error:
+            raise _garbled() from error
+        raise _garbled()
 
     def __enter__(self) -> AnswerStream:
         return self
@@ -179,22 +199,6 @@ class ModelClient:
             with response:
                 _raise_refusal(response)
         return response
-
-
-def _read_chunks(response: Response) -> Iterator[ChatChunk]:
-    parser = EventParser(_MAX_EVENT)
-    try:
-        for piece in response.pieces(_MAX_STREAM):
-            for data in parser.feed(piece):
-                if data == DONE:
-                    response.release()
-                    return
-                yield _chunk(data)
-    except HttpError as error:
-        raise _unreachable(error) from error
-    except EventTooLarge as error:
-        raise _garbled() from error
-    raise _garbled()
 
 
 def _chunk(data: bytes) -> ChatChunk:
