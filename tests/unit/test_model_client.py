@@ -151,6 +151,13 @@ def test_a_model_function_that_hangs(server, client, streaming):
     assert time.monotonic() - started < 5
 
 
+def test_a_stream_tells_whether_its_next_chunk_is_here(server, client):
+    first, *others = text_events("one two three")
+    server.script(stream([first, b"".join(others)]))
+    with client.stream(chat(stream=True), model_call()) as chunks:
+        assert [chunks.has_more for _ in chunks] == [False] + [True] * (len(others) - 1) + [False]
+
+
 @pytest.mark.parametrize(
     "reply",
     [
