@@ -222,7 +222,7 @@ class Issuer(Section, frozen=True):
     """Exactly the tokens' ``iss``."""
 
     audience: Annotated[str, Meta(min_length=1, max_length=255)]
-    """Exactly the tokens' ``aud``."""
+    """The tokens' ``aud``, or one of them where it is a list."""
 
     tenant: Slug
     """The tenant that its callers belong to."""
