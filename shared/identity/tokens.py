@@ -2,7 +2,8 @@
 
 The algorithm is never the token's choice: it must be one that is pinned for the issuer *and* one of the
 key's own type. Keys come from the issuer alone; ``jku``, ``jwk``, ``x5u`` and ``x5c`` are not read. A token
-without ``kid`` is believed only where its issuer has a single key for the algorithm. Times are checked by the process's ``Clock``.
+without ``kid`` is believed only where its issuer has a single key for the algorithm. Times are checked by the process's
+``Clock``.
 """
 
 from __future__ import annotations

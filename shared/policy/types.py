@@ -185,6 +185,9 @@ class SizeLimits(Section, frozen=True):
     """Sizes beyond which a request is refused whole; nothing is ever cut."""
 
     body_bytes: Bytes = 1024 * 1024
+    body_seconds: Annotated[int, Meta(ge=1, le=300)] = 10
+    """From the end of a request's headers until its body has arrived."""
+
     prompt_characters: Annotated[int, Meta(ge=1, le=8_000_000)] = 128_000
     """All text of one request together."""
 
