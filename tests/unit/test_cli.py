@@ -49,6 +49,7 @@ def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 @pytest.mark.parametrize(
     "arguments",
     [
+        ("keys", "create"),
         ("keys", "list"),
         ("keys", "revoke", "an-id"),
         ("rotate", "status"),
@@ -60,16 +61,24 @@ def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     ],
     ids=" ".join,
 )
-def test_a_command_that_makes_nothing_leaves_no_state_behind(run: Run, home: Path, arguments: tuple[str, ...]) -> None:
+def test_a_command_that_makes_no_home_leaves_no_state_behind(run: Run, home: Path, arguments: tuple[str, ...]) -> None:
     code, printed, complaint = run(*arguments)
     assert (code, printed) == (2, "")
     assert f"there is no Wardgate home at {home}" in complaint
+    assert "`wardgate rotate run` makes one" in complaint
     assert complaint.count("\n") == 1
     assert not home.exists()
 
 
-def test_commands_that_make_something_may_make_the_home(run: Run, home: Path) -> None:
-    assert "no Wardgate home" not in run("keys", "create")[2]
+def test_a_key_is_not_made_before_the_secrets_are(run: Run, home: Path) -> None:
+    home.mkdir(mode=0o700)
+    code, printed, complaint = run("keys", "create")
+    assert (code, printed) == (2, "")
+    assert complaint == "wardgate: secrets: they have not been made yet; `wardgate rotate run` makes them.\n"
+    assert [file for file in home.rglob("*") if file.is_file()] == []
+
+
+def test_what_the_refusals_say_to_run_is_all_it_takes(run: Run, home: Path) -> None:
     assert run("rotate", "run")[0] == 0
     assert home.is_dir()
     assert run("keys", "create")[0] == 0
