@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from shared.errors import StoreUnavailable
-from shared.stores.deliverer import Deliverer
 from shared.stores.events import Event
 from shared.stores.spool import SpoolBus
 from tests.support.sink import Received, Sink, sink
+from tests.support.stepped_deliverer import SteppedDeliverer as Deliverer
 from tests.support.stores import wait_until
 
 
