@@ -70,6 +70,12 @@ def test_a_token_names_its_holder(oidc: OidcVerifier, issuer: OidcIssuer) -> Non
     assert oidc.authenticate(issuer.token(sub="bob")).key_id != caller.key_id
 
 
+def test_the_id_of_a_holder_is_what_the_documentation_says(oidc: OidcVerifier, issuer: OidcIssuer) -> None:
+    """Operators compute it, to switch somebody off who has not called yet."""
+    digest = hashlib.sha256(f"{issuer.url}\0alice".encode()).hexdigest()
+    assert oidc.authenticate(issuer.token(sub="alice")).key_id == f"oidc_{digest[:32]}"
+
+
 def test_one_discovery_and_one_fetch_serve_many_tokens(oidc: OidcVerifier, issuer: OidcIssuer) -> None:
     for number in range(5):
         oidc.authenticate(issuer.token(sub=str(number)))
