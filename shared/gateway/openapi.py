@@ -24,7 +24,7 @@ _REASONS = {
     413: "The body is larger than the policy allows.",
     415: "The body is not JSON.",
     429: "A limit is used up.",
-    502: "The model failed.",
+    502: "The model failed; with `x-should-retry: false` where a retry cannot help.",
     503: "Wardgate or the model cannot answer now.",
     504: "The model took too long.",
 }

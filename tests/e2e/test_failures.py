@@ -106,6 +106,19 @@ def test_an_upstream_error_is_told_charged_and_recorded(target: Target) -> None:
     assert (event["wardgate.decision"], event["error.type"]) == ("failed", "upstream_error")
 
 
+@pytest.mark.parametrize(("status", "code"), [(401, "upstream_auth_failed"), (404, "upstream_error")])
+def test_what_only_the_operator_can_mend_is_not_to_be_tried_again(target: Target, status: int, code: str) -> None:
+    target.upstream.script(upstream.error(status), upstream.error(status))  # a refused key is read anew once
+    refused = target.chat()
+    assert outcome(refused) == (502, code)
+    assert refused.headers["x-should-retry"] == "false"
+
+
+def test_what_may_pass_may_be_tried_again(target: Target) -> None:
+    target.upstream.script(upstream.error(503))
+    assert "x-should-retry" not in target.chat().headers
+
+
 def test_an_upstreams_own_words_are_never_passed_on(target: Target) -> None:
     target.upstream.script(upstream.error(400, upstream.error_body("You said: <the prompt>")))
     refused = target.chat()
