@@ -24,7 +24,7 @@ _MOST_DIGITS = 21
 _MAX_EXACT = 2**53
 """Above it not every integer is a float."""
 
-_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,128}$")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 
 
 def read_json_body(request: Request, limit: int, seconds: float) -> bytes:
