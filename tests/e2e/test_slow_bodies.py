@@ -11,9 +11,9 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 
 from tests.support.function_process import FunctionProcess
+from tests.support.openai_server import ANSWER, OpenAIServer, says
 from tests.support.raw_http import Answer, Header, connect, exchange, read_answer, request_bytes
 from tests.support.refusals import assert_refused
-from tests.support.scripted_upstream import ScriptedUpstream
 from tests.support.stack import LocalStack
 
 CHAT = "/v1/chat/completions"
@@ -27,7 +27,7 @@ guards: {sizes: {body_seconds: 1}}
 class Target:
     """A running stack and the upstream behind it."""
 
-    def __init__(self, stack: LocalStack, upstream: ScriptedUpstream) -> None:
+    def __init__(self, stack: LocalStack, upstream: OpenAIServer) -> None:
         self.stack = stack
         self.upstream = upstream
 
@@ -50,7 +50,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     folder = tmp_path_factory.mktemp("slow")
     (folder / "policy.yaml").write_text(POLICY)
     with (
-        ScriptedUpstream() as upstream,
+        OpenAIServer(says(ANSWER)) as upstream,
         LocalStack(folder / "home", policy=folder / "policy.yaml", env={"UPSTREAM_URL": upstream.url}) as stack,
     ):
         yield Target(stack, upstream)
@@ -103,13 +103,13 @@ CHUNKED: Header = ("Transfer-Encoding", "chunked")
     ],
 )
 def test_a_slow_body_is_refused_in_time(target: Target, framing: Header, piece: bytes, path: str) -> None:
-    before, calls = target.remaining(), len(target.upstream.calls)
+    before, calls = target.remaining(), len(target.upstream.requests)
     head = target.head(framing, ("Idempotency-Key", "slow"), path=path)
     with trickling(target.stack.port, head, piece) as connection:
         answer = assert_refused(ended(connection), "request_timeout")
     assert answer.status == 408
     assert "within 1 s" in answer.json["error"]["message"]
-    assert len(target.upstream.calls) == calls
+    assert len(target.upstream.requests) == calls
     assert target.remaining() == before - 1
 
 

@@ -13,11 +13,11 @@ from shared.audit.show import Entry, table_lines
 from shared.cli.main import main
 from shared.cli.times import future, past
 from shared.identity.key_format import new_key, parse_key
-from shared.stores.deliverer import Deliverer
 from shared.stores.events import Event
 from shared.stores.secrets import Secret
 from shared.stores.spool import SpoolBus
 from tests.support.sink import sink
+from tests.support.stepped_deliverer import SteppedDeliverer
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -140,7 +140,7 @@ def test_dead_letters_are_listed_without_what_they_hold_and_delivered_again(run:
     spool = home / "spool.db"
     bus = SpoolBus(spool)
     bus.publish(Event("chain/\x1b[31m1", "//wardgate/guard", "test", "2026-11-23T00:00:00Z", b"data-marker"))
-    with sink() as refusing, Deliverer(spool, {"audit_archive": refusing.url}) as deliverer:
+    with sink() as refusing, SteppedDeliverer(spool, {"audit_archive": refusing.url}) as deliverer:
         assert run("audit", "dead-letters", "list") == (0, "There are no dead letters.\n", "")
         refusing.answer = lambda received: 400
         refusing.body = b'{"error": {"code": "malformed_event"}}'
