@@ -14,6 +14,7 @@
         ├── Forbidden             403
         ├── NotFound              404
         ├── MethodNotAllowed      405
+        ├── RequestTimeout        408
         ├── Conflict              409
         ├── PayloadTooLarge       413
         ├── UnsupportedMediaType  415
@@ -147,6 +148,12 @@ class MethodNotAllowed(ApiError):
     """The route exists, but not for this method."""
 
     status, type, code = 405, "invalid_request_error", "method_not_allowed"
+
+
+class RequestTimeout(ApiError):
+    """The request's body did not arrive in time."""
+
+    status, type, code = 408, "invalid_request_error", "request_timeout"
 
 
 class Conflict(ApiError):

@@ -87,14 +87,20 @@ def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | Non
     env = os.environ if environ is None else environ
     faults: list[Fault] = []
 
+    def given(name: str) -> str | None:
+        value = env.get(name)
+        if value and not value.isprintable():
+            faults.append(Fault(name, "holds a line break or another control character, perhaps at its end."))
+        return value or None
+
     environment = env.get("WARDGATE_ENV", "production")
     if environment not in ("development", "production"):
         faults.append(Fault("WARDGATE_ENV", "must be 'development' or 'production'."))
     local = environment == "development"
-    home = Path(env.get("WARDGATE_HOME", ".wardgate")).absolute()
+    home = Path(given("WARDGATE_HOME") or ".wardgate").absolute()
 
     def text(name: str, local_default: str) -> str:
-        value = env.get(name) or (local_default if local else "")
+        value = given(name) or (local_default if local else "")
         if not value and name.removeprefix("WARDGATE_").lower() in needs:
             faults.append(Fault(name, "is not set."))
         return value
@@ -124,7 +130,7 @@ def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | Non
         if not local and value.startswith(f"{scheme}://"):
             faults.append(Fault(name, problem))
 
-    policy = env.get("WARDGATE_POLICY")
+    policy = given("WARDGATE_POLICY")
     settings = Settings(
         environment="development" if local else "production",
         home=home,
@@ -137,7 +143,7 @@ def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | Non
         identity=address("WARDGATE_IDENTITY", f"local://{home}/identity"),
         guard_service_account=text("WARDGATE_GUARD_SERVICE_ACCOUNT", "guard@wardgate.local"),
         upstream_url=url("UPSTREAM_URL") or None,
-        upstream_model=env.get("UPSTREAM_MODEL"),
+        upstream_model=given("UPSTREAM_MODEL"),
         upstream_api_key=Secret(upstream_key.encode()) if upstream_key else None,
     )
     in_production("WARDGATE_SECRETS", settings.secrets, "files", "is for development only; name Secret Manager.")

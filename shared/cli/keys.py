@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime
 
-from shared.cli.output import Commands, add_json_option, need_home, print_json, print_table
+from shared.cli.output import MAKES_SECRETS, Commands, add_json_option, need_home, print_json, print_table
 from shared.cli.times import future
 from shared.clock import SystemClock, utc
+from shared.errors import ConfigurationError, Fault, ServiceUnavailable
 from shared.identity.api_keys import ApiKeys, KeyRecord
 from shared.identity.caller import DEFAULT_SCOPES, SCOPES
 from shared.settings import load_settings
@@ -49,17 +50,23 @@ def register(commands: Commands) -> None:
     revoke.set_defaults(run=_revoke)
 
 
-def _keys(*, may_make_home: bool = False) -> ApiKeys:
+def _keys() -> ApiKeys:
     settings = load_settings(needs={"documents", "secrets"})
-    if not may_make_home:
-        need_home(settings, settings.documents, settings.secrets)
+    # To make a key needs a home as well: one in a home that was made for it opens nothing that is running.
+    need_home(settings, settings.documents, settings.secrets)
     reader = SecretReader(connect_secrets(settings.secrets), settings.environment)
     return ApiKeys(connect_documents(settings.documents), reader, SystemClock())
 
 
 def _create(options: argparse.Namespace) -> int:
     scopes = [scope.strip() for scope in options.scopes.split(",") if scope.strip()]
-    made = _keys(may_make_home=True).create(options.tenant, options.name, scopes, options.expires)
+    try:
+        made = _keys().create(options.tenant, options.name, scopes, options.expires)
+    except ServiceUnavailable as error:
+        if error.code != "not_ready":
+            raise
+        problem = f"they have not been made yet; {MAKES_SECRETS} makes them."
+        raise ConfigurationError([Fault("secrets", problem)]) from error
     if options.json:
         print_json({**_row(made.record), "key": made.key})
     else:

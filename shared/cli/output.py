@@ -15,6 +15,9 @@ from shared.settings import Settings
 Commands = Any
 """argparse's collection of subcommands, whose type it keeps private."""
 
+MAKES_SECRETS = "`wardgate rotate run`"
+"""The command that makes a home with its secrets, as `make run` does."""
+
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
     """Give a command the option ``--json``."""
@@ -57,7 +60,7 @@ def whole_number(text: str) -> int:
 
 
 def need_home(settings: Settings, *addresses: str) -> None:
-    """Refuse a command that makes nothing where its stores are in a local home that is not there.
+    """Refuse a command that makes no home where its stores are in a local home that is not there.
 
     To connect a local store makes it: a look at the wrong folder would leave empty state behind.
 
@@ -66,5 +69,8 @@ def need_home(settings: Settings, *addresses: str) -> None:
     """
     local = any(Path(address.partition("://")[2]).is_relative_to(settings.home) for address in addresses)
     if local and not settings.home.is_dir():
-        problem = f"there is no Wardgate home at {settings.home}; change to its folder or set the variable."
+        problem = (
+            f"there is no Wardgate home at {settings.home}; change to its folder or set the variable. "
+            f"{MAKES_SECRETS} makes one."
+        )
         raise ConfigurationError([Fault("WARDGATE_HOME", problem)])

@@ -12,7 +12,7 @@ import msgspec
 
 from shared.cli.output import Commands, add_json_option, print_json, print_table
 from shared.errors import BadRequest
-from shared.guards.inspection import TextInspection
+from shared.guards.inspection import Inspection
 from shared.guards.pipeline import Pipeline
 from shared.policy import load_policy
 from shared.settings import load_settings
@@ -53,7 +53,7 @@ def _scan(options: argparse.Namespace) -> int:
         raise BadRequest("Give one of a text, --file and --jsonl.")
     pipeline = Pipeline(load_policy(load_settings(needs=()).policy).file.guards)
 
-    def inspect(text: str) -> TextInspection:
+    def inspect(text: str) -> Inspection:
         return pipeline.inspect_text(text, direction=options.direction, channel=options.channel)
 
     if options.jsonl is not None:
@@ -75,7 +75,7 @@ def _scan(options: argparse.Namespace) -> int:
     return int(found.verdict == "block")
 
 
-def _result(found: TextInspection) -> dict[str, Any]:
+def _result(found: Inspection) -> dict[str, Any]:
     return {
         "verdict": found.verdict,
         "score": found.score,

@@ -95,8 +95,9 @@ def _give_up(exchange: Exchange, once: Once, error: ApiError) -> None:
 def _read(services: Services, request: Request, caller: Caller) -> _Asked:
     """Everything that may be wrong with a request, before anything is charged or recorded."""
     policy = services.policy.file
-    body = read_json_body(request, policy.guards.sizes.body_bytes)
-    asked = decode_json(body, ChatRequest, depth=policy.guards.sizes.depth)
+    sizes = policy.guards.sizes
+    body = read_json_body(request, sizes.body_bytes, sizes.body_seconds)
+    asked = decode_json(body, ChatRequest, depth=sizes.depth)
     alias = policy.models.get(asked.model)
     if alias is None:
         message = "There is no such model; GET /v1/models lists those there are."

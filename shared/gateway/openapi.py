@@ -19,11 +19,12 @@ _REASONS = {
     401: "No credential, or one that is not accepted.",
     403: "The credential may not do this.",
     404: "No such model.",
+    408: "The body did not arrive in time.",
     409: "The `Idempotency-Key` is in use, or was used with another body.",
     413: "The body is larger than the policy allows.",
     415: "The body is not JSON.",
     429: "A limit is used up.",
-    502: "The model failed.",
+    502: "The model failed; with `x-should-retry: false` where a retry cannot help.",
     503: "Wardgate or the model cannot answer now.",
     504: "The model took too long.",
 }
@@ -142,7 +143,7 @@ def openapi_document(policy: PolicyFile) -> dict[str, Any]:
                     "createChatCompletion",
                     "Ask a model",
                     {"application/json": _schema("ChatCompletion"), "text/event-stream": stream},
-                    errors=(400, 401, 403, 404, 409, 413, 415, 429, 502, 503, 504),
+                    errors=(400, 401, 403, 404, 408, 409, 413, 415, 429, 502, 503, 504),
                     body="ChatRequest",
                     parameters=[_IDEMPOTENCY_KEY],
                 )
@@ -160,7 +161,7 @@ def openapi_document(policy: PolicyFile) -> dict[str, Any]:
                     "scan",
                     "What the guards say of a text, without asking a model",
                     {"application/json": _schema("ScanResult")},
-                    errors=(400, 401, 403, 413, 415, 429, 503),
+                    errors=(400, 401, 403, 408, 413, 415, 429, 503),
                     body="ScanRequest",
                 )
             },

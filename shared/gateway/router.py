@@ -16,6 +16,7 @@ from shared.errors import (
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
+    RequestTimeout,
     Unauthenticated,
     UnsupportedMediaType,
 )
@@ -37,7 +38,7 @@ from shared.web.request import request_id_of
 from shared.web.responses import error_response
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"})
-_UNCHARGED = (BadRequest, Conflict, Forbidden, NotFound, PayloadTooLarge, UnsupportedMediaType)
+_UNCHARGED = (BadRequest, Conflict, Forbidden, NotFound, PayloadTooLarge, RequestTimeout, UnsupportedMediaType)
 """Mostly refused before a limit was charged, so they count on the key's cap in this process."""
 
 _CLIENT_GONE = 499

@@ -23,7 +23,8 @@ prepare(ScanRequest)
 def scan(services: Services, request: Request, call: Call) -> Response:
     """Answer a scan. It consumes the request limits, as a chat does."""
     sizes = services.policy.file.guards.sizes
-    asked = decode_json(read_json_body(request, sizes.body_bytes), ScanRequest, depth=sizes.depth)
+    body = read_json_body(request, sizes.body_bytes, sizes.body_seconds)
+    asked = decode_json(body, ScanRequest, depth=sizes.depth)
     if (asked.text is None) == (asked.messages is None):
         raise BadRequest("Give either 'text' or 'messages'.", code="invalid_value", param="text")
     if asked.text is not None and len(asked.text) > sizes.prompt_characters:

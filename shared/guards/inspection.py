@@ -112,13 +112,6 @@ class AnswerInspection(Inspection, frozen=True, kw_only=True):
     """As it may go on; blocked choices are empty and end with ``content_filter``."""
 
 
-class TextInspection(Inspection, frozen=True, kw_only=True):
-    """What the guards made of one text."""
-
-    redacted: str
-    """The text as it may go on."""
-
-
 class Scan:
     """Runs guards and keeps count: what they found, what they saw, and which of them failed."""
 

@@ -9,7 +9,7 @@ import msgspec
 
 from shared.errors import BadRequest
 from shared.guards.injection import injection_guard
-from shared.guards.inspection import AnswerInspection, Armed, RequestInspection, Scan, TextInspection, told
+from shared.guards.inspection import AnswerInspection, Armed, Inspection, RequestInspection, Scan, told
 from shared.guards.output import Expected, OutputGuard
 from shared.guards.parts import Part, Parts, answer_parts, canonical_text, request_parts, with_texts
 from shared.guards.port import Channel, Direction, Finding, Guard, GuardRun
@@ -123,7 +123,7 @@ class Pipeline:
             completion=answer,
         )
 
-    def inspect_text(self, text: str, direction: Direction, channel: Channel = "user") -> TextInspection:
+    def inspect_text(self, text: str, direction: Direction, channel: Channel = "user") -> Inspection:
         """Inspect one text that belongs to no request. What an answer's form must be is not known here."""
         part = Part("", channel, text, "prose", None, "")
         read = part.read()
@@ -133,14 +133,13 @@ class Pipeline:
         (found,) = scan.over(self.guards(direction), [part], [read])
         if direction == "output" and (output := self.output.guard) is not None:
             found += scan.attempt(self.output, partial(output.oversize, len(canonical)))
-        return TextInspection(
+        return Inspection(
             direction=direction,
             verdict=scan.verdict(found),
             findings=told(found),
             runs=scan.runs(),
             text=canonical,
             faults=scan.faults,
-            redacted=redact(read, _cuts(found)),
         )
 
     def not_run(self, direction: Direction) -> tuple[GuardRun, ...]:

@@ -13,8 +13,6 @@ Channel = Literal["user", "document", "tool"]
 """Where text comes from: a person, a retrieved document, or a tool's result."""
 
 Action = Literal["block", "redact", "flag"]
-Mode = Literal["enforce", "monitor", "off"]
-FailMode = Literal["closed", "open"]
 RunStatus = Literal["ran", "monitor", "skipped", "failed_open", "failed_closed"]
 """What became of a guard: it ran; it ran in monitor mode; it did not run; or it failed, and the text
 went on unseen (``failed_open``) or was refused (``failed_closed``)."""
@@ -65,9 +63,6 @@ class Reach:
 
     A bounded guard is local: whether it finds a span depends on no more than this many characters,
     the span and its context together, so that a window shows it the same as the whole text does."""
-
-
-WHOLE = Reach(None)
 
 
 def bounded(characters: int) -> Reach:

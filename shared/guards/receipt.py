@@ -93,11 +93,6 @@ class ReceiptSigner:
         return f"ReceiptSigner(kid={self.kid!r})"
 
 
-def new_private_key() -> bytes:
-    """A new Ed25519 private key, as its 32 raw bytes."""
-    return Ed25519PrivateKey.generate().private_bytes_raw()
-
-
 def public_key_of(private_key: bytes) -> bytes:
     """The public key of an Ed25519 private key, both raw."""
     return Ed25519PrivateKey.from_private_bytes(private_key).public_key().public_bytes_raw()

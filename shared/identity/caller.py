@@ -15,7 +15,7 @@ class Caller:
     """Who is calling, as far as it has been verified.
 
     ``key_id`` names the credential that limits are counted on: an API key's id, or for an OIDC token
-    a keyed digest of issuer and subject. ``user`` is a verified end user (the token's ``sub``) or None.
+    a digest of issuer and subject. ``user`` is a verified end user (the token's ``sub``) or None.
     """
 
     tenant: str

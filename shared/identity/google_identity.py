@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from shared.errors import ServiceUnavailable
 from shared.identity.fetch import fetch
-from shared.identity.service import MintedToken, TokenSource
+from shared.identity.minting import MintedToken, TokenSource
 from shared.web.http_client import HttpError
 
 _PATH = "/computeMetadata/v1/instance/service-accounts/default/identity"

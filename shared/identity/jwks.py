@@ -1,12 +1,13 @@
-"""An issuer's public keys: fetched, cached, and fetched again when a token names one that is unknown.
+"""An issuer's public keys: fetched, cached, and fetched again when a token asks for one that is unknown.
 
-Tokens that name made-up keys cannot make the issuer suffer: between two fetches lie at least 30 s. The
+Tokens of made-up keys cannot make the issuer suffer: between two fetches lie at least 30 s. The
 price is that a key which an issuer uses the moment it publishes it may be unknown for so long; issuers
 publish first. While an issuer does not answer, its last known keys serve for a day.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,7 +18,7 @@ from msgspec.json import Decoder
 from shared.clock import Clock
 from shared.errors import ConfigurationError, Fault, ServiceUnavailable
 from shared.identity.fetch import fetch
-from shared.identity.jws import PublicKey, read_key_set
+from shared.identity.jws import KeySet, PublicKey, read_key_set
 from shared.identity.renewing import Held, Renewing
 from shared.web.http_client import HttpError
 
@@ -56,12 +57,33 @@ class Jwks:
         Raises:
             ServiceUnavailable: ``issuer_unavailable``: its keys cannot be fetched and none are held.
         """
-        return self._keys.get(lambda keys: kid in keys).get(kid)
+        return self._keys.get(lambda keys: keys.find(kid) is not None).find(kid)
 
-    def _fetch(self) -> Held[dict[str, PublicKey]]:
+    def only(self, algorithm: str, suits: Callable[[PublicKey], bool]) -> PublicKey | None:
+        """The issuer's one key for an algorithm, for a token that names no key; None where it has none or several.
+
+        Several are not tried one after the other: where there is a choice the token has to name its key
+        (OpenID Connect Core 1.0, section 10.1).
+
+        Args:
+            algorithm: The token's.
+            suits: Whether a key is the one hoped for. If not, the keys are fetched again, as for an unknown
+                id: without ids a new key shows only by signatures that the old one does not verify.
+
+        Raises:
+            ServiceUnavailable: As ``find``.
+        """
+
+        def has_it(keys: KeySet) -> bool:
+            key = keys.only(algorithm)
+            return key is not None and suits(key)
+
+        return self._keys.get(has_it).only(algorithm)
+
+    def _fetch(self) -> Held[KeySet]:
         try:
             keys = read_key_set(_read(self._url or self._discover()))
-            if not keys:
+            if not keys.keys:
                 raise ValueError("no usable key")  # noqa: TRY301  # handled as every other fault of the issuer's
         except (HttpError, OSError, ValueError) as error:
             raise ServiceUnavailable(

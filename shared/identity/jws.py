@@ -31,13 +31,35 @@ _ALGORITHMS: Mapping[tuple[Any, Any], tuple[str, ...]] = {
 class PublicKey:
     """A key that verifies signatures with the algorithms of its own type, and with no others."""
 
-    kid: str
+    kid: str | None
+    """Its id; None where the issuer gives it none."""
+
     _by_algorithm: Mapping[str, PyJWK] = field(repr=False)
+
+    def is_for(self, algorithm: str) -> bool:
+        """Whether the key verifies signatures of this algorithm."""
+        return algorithm in self._by_algorithm
 
     def verifies(self, algorithm: str, signed: bytes, signature: bytes) -> bool:
         """Whether ``signature`` is this key's over ``signed``, made with ``algorithm``."""
         bound = self._by_algorithm.get(algorithm)
         return bound is not None and bool(bound.Algorithm.verify(signed, bound.key, signature))
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """An issuer's usable keys."""
+
+    keys: tuple[PublicKey, ...]
+
+    def find(self, kid: str) -> PublicKey | None:
+        """The key with this id."""
+        return next((key for key in self.keys if key.kid == kid), None)
+
+    def only(self, algorithm: str) -> PublicKey | None:
+        """The one key for an algorithm; None where there is none, or more than one to choose from."""
+        fitting = [key for key in self.keys if key.is_for(algorithm)]
+        return fitting[0] if len(fitting) == 1 else None
 
 
 class _JwkSet(msgspec.Struct):
@@ -47,10 +69,10 @@ class _JwkSet(msgspec.Struct):
 _decode_set = msgspec.json.Decoder(_JwkSet).decode
 
 
-def read_key_set(document: bytes) -> dict[str, PublicKey]:
-    """The usable signature keys of a JWK set, by ``kid``.
+def read_key_set(document: bytes) -> KeySet:
+    """The usable signature keys of a JWK set.
 
-    Keys of other kinds, without a ``kid`` or with broken parameters are left out, as RFC 7517 (section 5) asks.
+    Keys of other kinds or with broken parameters are left out, as RFC 7517 (section 5) asks.
 
     Raises:
         ValueError: The document is not a JWK set, or has more than 100 keys.
@@ -58,11 +80,11 @@ def read_key_set(document: bytes) -> dict[str, PublicKey]:
     jwks = _decode_set(document).keys
     if len(jwks) > _MAX_KEYS:
         raise ValueError("too many keys")
-    return {key.kid: key for key in map(_read_key, jwks) if key is not None}
+    return KeySet(tuple(key for key in map(_read_key, jwks) if key is not None))
 
 
 def _read_key(jwk: Any) -> PublicKey | None:
-    if not isinstance(jwk, dict) or not isinstance(jwk.get("kid"), str):
+    if not isinstance(jwk, dict) or not isinstance(jwk.get("kid"), str | None):
         return None
     if jwk.get("use", "sig") != "sig" or "verify" not in jwk.get("key_ops", ("verify",)):
         return None
@@ -74,4 +96,4 @@ def _read_key(jwk: Any) -> PublicKey | None:
     except (PyJWTError, ValueError, TypeError, AttributeError):  # whatever PyJWT makes of broken parameters
         return None
     strong = all(key.key.key_size in _RSA_BITS for key in bound.values() if isinstance(key.key, rsa.RSAPublicKey))
-    return PublicKey(jwk["kid"], bound) if bound and strong else None
+    return PublicKey(jwk.get("kid"), bound) if bound and strong else None

@@ -17,12 +17,15 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from shared.clock import Clock, seconds
 from shared.errors import ConfigurationError, Fault
 from shared.identity.base64url import base64url_decode, base64url_encode
-from shared.identity.service import SIGNATURE_REMOVED, MintedToken
+from shared.identity.minting import MintedToken
 from shared.shapes import prepare
 from shared.stores.files import require_private_folder, write_once
 
 LOCAL_ISSUER: Final = "https://issuer.wardgate.local"
 LOCAL_ALGORITHM: Final = "ES256"
+
+_SIGNATURE_REMOVED = "SIGNATURE_REMOVED_BY_GOOGLE"
+"""What Cloud Run puts in the place of the signature that it has checked."""
 
 _LIFETIME_SECONDS = 3600
 """As Google's."""
@@ -105,7 +108,7 @@ class LocalIssuer:
         signature = b"".join(part.to_bytes(_COORDINATE_BYTES, "big") for part in decode_dss_signature(der))
         return MintedToken(
             token=f"{signed}.{base64url_encode(signature)}",
-            serverless=f"{signed}.{SIGNATURE_REMOVED}",
+            serverless=f"{signed}.{_SIGNATURE_REMOVED}",
             expires_at=now + _LIFETIME_SECONDS,
         )
 

@@ -75,5 +75,9 @@ class OidcVerifier:
 
 
 def _key_id(issuer: str, subject: str) -> str:
-    """An opaque id of the subject. Neither part can hold the NUL between them."""
+    """A digest of the subject. Neither part can hold the NUL between them.
+
+    Not keyed: limits, numbering and the kill switch know a caller by this id, and with a secret under it each
+    of them would lose him when that secret is rotated. Whoever can guess a subject can compute its id.
+    """
     return "oidc_" + hashlib.sha256(f"{issuer}\0{subject}".encode()).hexdigest()[:32]

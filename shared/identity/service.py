@@ -8,16 +8,13 @@ the function whole, so that it can check for itself: see ``shared.identity.servi
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from shared.clock import Clock, SystemClock
 from shared.errors import ConfigurationError, Fault
+from shared.identity.minting import TokenSource
 from shared.identity.renewing import Held, Renewing
-
-SIGNATURE_REMOVED: Final = "SIGNATURE_REMOVED_BY_GOOGLE"
-"""What Cloud Run puts in the place of the signature that it has checked."""
 
 _RENEWAL = 225 * 10**9
 """Before a token expires. The metadata server hands out the same one until 4 minutes before its end."""
@@ -36,29 +33,6 @@ class IdentityTokens(Protocol):
 
         Raises:
             ServiceUnavailable: ``identity_unavailable``: no token can be had.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class MintedToken:
-    """A token, fresh from where it is made."""
-
-    token: str = field(repr=False)
-    serverless: str = field(repr=False)
-    """What goes into ``X-Serverless-Authorization``."""
-
-    expires_at: int
-    """Seconds since the Unix epoch."""
-
-
-class TokenSource(Protocol):
-    """Where tokens are made."""
-
-    def mint(self, audience: str) -> MintedToken:
-        """A token for ``audience``.
-
-        Raises:
-            ServiceUnavailable: ``identity_unavailable``: it cannot be had.
         """
 
 

@@ -1,22 +1,24 @@
 """Signed tokens (JWT, RFC 7519): what may be believed of one, after the advice of RFC 8725.
 
 The algorithm is never the token's choice: it must be one that is pinned for the issuer *and* one of the
-key's own type. Keys come from the issuer alone; ``jku``, ``jwk``, ``x5u`` and ``x5c`` are not read.
-Times are checked by the process's ``Clock``.
+key's own type. Keys come from the issuer alone; ``jku``, ``jwk``, ``x5u`` and ``x5c`` are not read. A token
+without ``kid`` is believed only where its issuer has a single key for the algorithm. Times are checked by the process's
+``Clock``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.json import Decoder
 
 from shared.errors import Unauthenticated
 from shared.identity.base64url import base64url_decode
 from shared.identity.jwks import Jwks
+from shared.identity.jws import PublicKey
 
 LEEWAY_SECONDS = 10
 """How far the clocks of issuer and process may be apart."""
@@ -28,11 +30,15 @@ _MAX_SUBJECT = 255
 """OpenID Connect Core 1.0, section 2."""
 
 
+_MAX_AUDIENCES = 32
+"""Far more than issuers name; a token that is for everybody is for nobody."""
+
+
 class Header(Struct):
     """The members of the JOSE header that are read."""
 
     alg: str
-    kid: str
+    kid: str | UnsetType = UNSET
     typ: str = "JWT"
     crit: Any | UnsetType = UNSET
 
@@ -42,7 +48,7 @@ class Claims(Struct):
 
     iss: str
     sub: str
-    aud: str | tuple[str, ...]
+    aud: str | Annotated[tuple[str, ...], Meta(max_length=_MAX_AUDIENCES)]
     exp: float
     iat: float | UnsetType = UNSET
     nbf: float | UnsetType = UNSET
@@ -68,6 +74,8 @@ class Trust:
     """The spellings of the issuer's name."""
 
     audience: str
+    """One of those that the token is meant for (RFC 7519, section 4.1.3)."""
+
     algorithms: Collection[str]
     keys: Jwks
 
@@ -116,10 +124,9 @@ def verify_token(token: UnverifiedToken, trust: Trust, now: float) -> Claims:
         raise unknown_issuer()
     if header.alg not in trust.algorithms or header.crit is not UNSET or header.typ.lower() not in _TYPES:
         raise invalid_token("its header is not one that is accepted")
-    key = trust.keys.find(header.kid)
-    if key is None or not key.verifies(header.alg, token.signed, token.signature):
+    if not _is_signed(token, trust.keys):
         raise invalid_token("its signature is not its issuer's")
-    if claims.aud not in (trust.audience, (trust.audience,)):
+    if trust.audience not in ((claims.aud,) if isinstance(claims.aud, str) else claims.aud):
         raise Unauthenticated("The token is meant for another audience.", code="wrong_audience")
     if claims.exp <= now - LEEWAY_SECONDS:
         raise Unauthenticated("The token has expired.", code="expired_token")
@@ -138,6 +145,16 @@ def invalid_token(reason: str) -> Unauthenticated:
 def unknown_issuer() -> Unauthenticated:
     """The error for a token of an issuer that is not trusted."""
     return Unauthenticated("The token's issuer is not one that is trusted.", code="unknown_issuer")
+
+
+def _is_signed(token: UnverifiedToken, keys: Jwks) -> bool:
+    header = token.header
+
+    def verifies(key: PublicKey) -> bool:
+        return key.verifies(header.alg, token.signed, token.signature)
+
+    key = keys.find(header.kid) if isinstance(header.kid, str) else keys.only(header.alg, verifies)
+    return key is not None and verifies(key)
 
 
 def _moment(time: float | UnsetType) -> float:

@@ -28,7 +28,7 @@ _MAX_ANSWER = 16 * 1024 * 1024
 _MAX_STREAM = 64 * 1024 * 1024
 _MAX_EVENT = 1024 * 1024
 _MAX_ERROR = 64 * 1024
-_SAFE_HEADERS = ("retry-after",)
+_SAFE_HEADERS = ("retry-after", "x-should-retry")
 
 _GRACE = 0.5
 """Seconds that the model function gets to say that the time is over."""

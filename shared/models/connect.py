@@ -8,7 +8,7 @@ from functools import partial
 from importlib import import_module
 from typing import assert_never
 
-from shared.errors import StoreError
+from shared.errors import SecretNotFound, StoreError
 from shared.models.breaker import CircuitBreaker
 from shared.models.router import Alias, Router, Target
 from shared.models.upstreams.builtin import BuiltinUpstream
@@ -106,7 +106,7 @@ class StoredKey:
             return self._reader.get(self._name)
         except StoreError as error:
             log("ERROR", "upstream.key_unreadable", secret=self._name, error=type(error).__name__)
-            raise auth_failed() from error
+            raise auth_failed(final=isinstance(error, SecretNotFound)) from error
 
 
 class _Fixed:

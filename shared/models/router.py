@@ -140,6 +140,7 @@ class Router:
             raise NotFound("There is no such model.", code="model_not_found", param="model")
         asked = capped(request, alias.max_output_tokens)
         failure = UpstreamFailure(timed_out(), retry=False, unhealthy=False)
+        hopeless = 0
         for position, target in enumerate(alias.targets):
             # Each target may use its equal share of the time left, so that a silent one leaves time for the others.
             now = self._now()
@@ -163,6 +164,9 @@ class Router:
                 if delay is None or self._now() + delay >= limits.answer_by:
                     break
                 self._wait(context.cancel, delay)
+            hopeless += failure.final
+        if hopeless == len(alias.targets):
+            failure.error.headers["x-should-retry"] = "false"
         raise failure.error from failure
 
     def _delay(self, tried: int, failure: UpstreamFailure) -> float | None:

@@ -69,6 +69,7 @@ class ModelService:
         self._verifier = verifier
         self._deadline = policy.calls.deadline_seconds
         self._max_body = policy.guards.sizes.body_bytes + _ENCODING_MARGIN
+        self._body_seconds = policy.guards.sizes.body_seconds
         listed = [{"id": name, "object": "model", "created": 0, "owned_by": "wardgate"} for name in router.names]
         self._models = _encoder.encode({"object": "list", "data": listed})
 
@@ -113,7 +114,7 @@ class ModelService:
         raise NotFound("There is no such route.")
 
     def _chat(self, request: Request, call: _Call) -> Response:
-        asked = _decode(read_json_body(request, self._max_body))
+        asked = _decode(read_json_body(request, self._max_body, self._body_seconds))
         cancel = Cancellation()
         end_by = call.started + self._seconds(request)
         context = CallContext(call.request_id, end_by, end_by, cancel, call.trace_id)

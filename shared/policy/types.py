@@ -9,12 +9,15 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-Slug = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._-]{0,62}$")]
+# ``$(?!\n)``: Python's ``$`` also stands before a last line break, and the published schema knows no ``\Z``.
+Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)")]
 Seconds = Annotated[int, Meta(ge=1, le=86_400)]
 Bytes = Annotated[int, Meta(ge=1, le=32 * 1024 * 1024)]
-Url = Annotated[str, Meta(pattern="^https?://[^/?#@ ]+(/[^?# ]*)?$", max_length=2048)]
+Url = Annotated[str, Meta(pattern=r"""^https?://[!"$-.0->A-~]+(/[!"$->@-~]*)?$(?!\n)""", max_length=2048)]
+"""In visible ASCII (RFC 3986), without user, query or fragment."""
+
 Origin = Annotated[str, Meta(pattern=r"^https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$(?!\n)", max_length=255)]
-"""As browsers send it, so in lower case. The look ahead: Python's ``$`` also stands before a last line break."""
+"""As browsers send it, so in lower case."""
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -41,8 +44,8 @@ class OpenAIUpstream(Section, frozen=True, tag_field="kind", tag="openai"):
 class VertexUpstream(Section, frozen=True, tag_field="kind", tag="vertex"):
     """Vertex AI through its OpenAI-compatible endpoint, by application default credentials: no key to rotate."""
 
-    project: Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
-    location: Annotated[str, Meta(pattern="^(global|[a-z]+(-[a-z]+)+[0-9])$")] = "global"
+    project: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$(?!\n)")]
+    location: Annotated[str, Meta(pattern=r"^(global|[a-z]+(-[a-z]+)+[0-9])$(?!\n)")] = "global"
     base_url: Url | None = None
     """Another address for the same API, such as a Private Service Connect endpoint."""
 
@@ -155,7 +158,7 @@ class AdmissionPolicy(Section, frozen=True):
     deadline_ms: Annotated[int, Meta(ge=10, le=10_000)] = 300
     """How long to wait for the document store."""
 
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "USD"
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")] = "USD"
     """The currency of every price and of every limit on cost."""
 
 
@@ -185,6 +188,9 @@ class SizeLimits(Section, frozen=True):
     """Sizes beyond which a request is refused whole; nothing is ever cut."""
 
     body_bytes: Bytes = 1024 * 1024
+    body_seconds: Annotated[int, Meta(ge=1, le=300)] = 10
+    """From the end of a request's headers until its body has arrived."""
+
     prompt_characters: Annotated[int, Meta(ge=1, le=8_000_000)] = 128_000
     """All text of one request together."""
 
@@ -222,7 +228,7 @@ class Issuer(Section, frozen=True):
     """Exactly the tokens' ``iss``."""
 
     audience: Annotated[str, Meta(min_length=1, max_length=255)]
-    """Exactly the tokens' ``aud``."""
+    """The tokens' ``aud``, or one of them where it is a list."""
 
     tenant: Slug
     """The tenant that its callers belong to."""

@@ -101,10 +101,6 @@ class Deliverer:
         for future in futures:
             future.result()
 
-    def deliver_once(self) -> int:
-        """Try deliveries that are due, a handful for each sink, and say how many were tried."""
-        return sum(self._deliver_due(sink) for sink in self._sinks)
-
     def pending(self) -> int:
         """Deliveries still to be made; an event that was just published counts as one."""
         return self._queue.pending()

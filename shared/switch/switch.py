@@ -17,9 +17,6 @@ from shared.switch.document import PATH, scopes_on
 from shared.switch.state import ALL, Refusal, View, decide, failed, need, seen
 from shared.web.log import log
 
-ASK_EVERY = 0.5
-"""Seconds between two questions of a call that waits: with ``RENEW_AFTER`` and a read, less than ``USED_FOR``."""
-
 _PATIENCE = 2.0
 """Seconds to wait for another thread's read, should the store not keep to its deadline."""
 

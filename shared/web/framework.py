@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import socket
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from flask import Request, Response, current_app, has_app_context
 from flask import request as current_request
+
+from shared.web.read_deadline import ReadDeadline
 
 _CHUNK = 64 * 1024
 _DRAIN = 32 * 1024 * 1024
@@ -17,7 +18,8 @@ _DRAIN = 32 * 1024 * 1024
 
 _SILENCE_SECONDS = 0.5
 _DRAIN_SECONDS = 2.0
-"""A thread waits no longer for bytes that nobody reads; else a few silent clients would hold them all."""
+"""A thread waits no longer for bytes that nobody wants, one by one or all together; else a few silent or
+slow clients would hold them all."""
 
 
 def answer_every_path(handler: Callable[[Request], Response]) -> None:
@@ -33,12 +35,15 @@ def discard_body(request: Request) -> None:
     The framework does this too, but keeps all it reads, however much, waits for it however long, and fails on
     a body that breaks off.
     """
+    if isinstance(request.stream, io.BytesIO):
+        return
     connection = request.environ.get("gunicorn.socket")
-    drained, until = 0, time.monotonic() + _DRAIN_SECONDS
-    with suppress(Exception):  # the client has left, is silent, or breaks the framing: the server's own errors
+    drained = 0
+    # The client has left, is silent, or breaks the framing: errors that are the server's own.
+    with suppress(Exception), ReadDeadline(request.environ, _DRAIN_SECONDS):
         if isinstance(connection, socket.socket):
             connection.settimeout(_SILENCE_SECONDS)
-        while drained < _DRAIN and time.monotonic() < until and (chunk := request.stream.read(_CHUNK)):
+        while drained < _DRAIN and (chunk := request.stream.read(_CHUNK)):
             drained += len(chunk)
     if isinstance(connection, socket.socket):
         connection.settimeout(None)

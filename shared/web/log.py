@@ -16,7 +16,7 @@ import msgspec
 Severity = Literal["INFO", "WARNING", "ERROR"]
 
 _encode = msgspec.json.Encoder().encode
-_TRACE = re.compile(r"^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
+_TRACE = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}\Z")
 
 
 def log(severity: Severity, event: str, *, trace_id: str | None = None, **fields: str | int | float | None) -> None:

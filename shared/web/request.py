@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -11,7 +12,8 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 from flask import Request
 
-from shared.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
+from shared.errors import BadRequest, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+from shared.web.read_deadline import ReadDeadline
 
 T = TypeVar("T")
 
@@ -22,17 +24,19 @@ _MOST_DIGITS = 21
 _MAX_EXACT = 2**53
 """Above it not every integer is a float."""
 
-_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,128}$")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 
 
-def read_json_body(request: Request, limit: int) -> bytes:
+def read_json_body(request: Request, limit: int, seconds: float) -> bytes:
     """The body of a request whose content type is JSON.
 
     Args:
         request: Flask's request.
         limit: Most bytes that are taken; a larger body is refused whole.
+        seconds: Longest time that the body may take to arrive. A connection that took longer is done with.
 
     Raises:
+        RequestTimeout: The body did not arrive in time.
         UnsupportedMediaType: The content type is not ``application/json``.
         PayloadTooLarge: The body is larger than ``limit``.
         BadRequest: The body is compressed, or shorter than it said.
@@ -47,15 +51,26 @@ def read_json_body(request: Request, limit: int) -> bytes:
     declared = request.content_length
     if declared is not None and declared > limit:
         raise _too_large(limit)
+    arriving = ReadDeadline(request.environ, seconds)
     try:
-        body = request.stream.read(limit + 1)
+        with arriving:
+            body = request.stream.read(limit + 1)
     except Exception:  # the server's errors of a broken chunk have no base of their own
+        if arriving.passed:
+            raise _too_slow(seconds) from None
         raise BadRequest("The body breaks off or its framing is broken.", code="incomplete_body") from None
+    if arriving.passed:
+        raise _too_slow(seconds)
     if len(body) > limit:
         raise _too_large(limit)
     if declared is not None and len(body) < declared:
         raise BadRequest("The body ended before its content-length.", code="incomplete_body")
+    request.stream = io.BytesIO()  # read to its end, so nothing is left to discard
     return body
+
+
+def _too_slow(seconds: float) -> RequestTimeout:
+    return RequestTimeout(f"The body did not arrive within {seconds:g} s.")
 
 
 def _too_large(limit: int) -> PayloadTooLarge:

@@ -264,31 +264,31 @@ PROMPT = "What is a penguin?"
 
 
 @pytest.mark.parametrize(
-    ("status", "expected", "code", "retry", "unhealthy"),
+    ("status", "expected", "code", "retry", "unhealthy", "final"),
     [
-        (401, 502, "upstream_auth_failed", False, False),
-        (403, 502, "upstream_auth_failed", False, False),
-        (404, 502, "upstream_error", False, False),
-        (402, 502, "upstream_error", False, False),
-        (302, 502, "upstream_error", False, False),
-        (408, 504, "upstream_timeout", True, True),
-        (409, 502, "upstream_error", True, False),
-        (429, 503, "upstream_rate_limited", True, False),
-        (500, 502, "upstream_error", True, True),
-        (502, 502, "upstream_error", True, True),
-        (503, 503, "upstream_unavailable", True, True),
-        (504, 504, "upstream_timeout", True, True),
-        (529, 503, "upstream_unavailable", True, True),
+        (401, 502, "upstream_auth_failed", False, False, True),
+        (403, 502, "upstream_auth_failed", False, False, True),
+        (404, 502, "upstream_error", False, False, True),
+        (402, 502, "upstream_error", False, False, True),
+        (302, 502, "upstream_error", False, False, True),
+        (408, 504, "upstream_timeout", True, True, False),
+        (409, 502, "upstream_error", True, False, False),
+        (429, 503, "upstream_rate_limited", True, False, False),
+        (500, 502, "upstream_error", True, True, False),
+        (502, 502, "upstream_error", True, True, False),
+        (503, 503, "upstream_unavailable", True, True, False),
+        (504, 504, "upstream_timeout", True, True, False),
+        (529, 503, "upstream_unavailable", True, True, False),
     ],
 )
 @pytest.mark.parametrize("streaming", [False, True])
-def test_failures_of_the_upstream(server, upstream, status, expected, code, retry, unhealthy, streaming):
+def test_failures_of_the_upstream(server, upstream, status, expected, code, retry, unhealthy, final, streaming):
     server.script(error(status, error_body(f"It failed on: {PROMPT}")), error(status))
     with pytest.raises(UpstreamFailure) as caught:
         (streamed if streaming else complete)(upstream)
     failure = caught.value
     assert (failure.error.status, failure.error.code) == (expected, code)
-    assert (failure.retry, failure.unhealthy) == (retry, unhealthy)
+    assert (failure.retry, failure.unhealthy, failure.final) == (retry, unhealthy, final)
     assert "penguin" not in str(failure) + failure.error.message
 
 

@@ -20,12 +20,13 @@ import yaml
 from shared.clock import SystemClock
 from shared.identity.local_issuer import LOCAL_ISSUER, LocalIssuer
 from shared.policy.load import DEFAULT_POLICY
+from tests.support import openai_server as replies
 from tests.support.forgeries import b64, forgeries, unsigned
 from tests.support.issuer import OidcIssuer, signing_key
 from tests.support.leaks import find_leaks
+from tests.support.openai_server import OpenAIServer, Reply
 from tests.support.raw_http import Answer, Header, connect, exchange, request_bytes
 from tests.support.refusals import assert_refused, assert_shows_no_machinery
-from tests.support.scripted_upstream import Script, ScriptedUpstream
 from tests.support.stack import LocalStack
 
 CHAT = "/v1/chat/completions"
@@ -40,7 +41,7 @@ class Target:
     """A running stack behind one proxy that it trusts, the upstream behind it, and an issuer it trusts."""
 
     stack: LocalStack
-    upstream: ScriptedUpstream
+    upstream: OpenAIServer
     issuer: OidcIssuer
     other_key: str
     """A second API key, beside the stack's own."""
@@ -94,7 +95,7 @@ class Target:
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     folder = tmp_path_factory.mktemp("attacks")
-    with ScriptedUpstream() as upstream, OidcIssuer("wardgate") as issuer:
+    with OpenAIServer(replies.says(replies.ANSWER)) as upstream, OidcIssuer("wardgate") as issuer:
         policy = yaml.safe_load(DEFAULT_POLICY.read_text())
         policy["limits"] = [{"name": "requests", "amount": 1_000_000, "window_seconds": 60}]
         policy["calls"] = {"attempts": 1, "breaker_failures": 1000}
@@ -112,8 +113,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 @pytest.fixture(autouse=True)
 def _upstream_answers(target: Target) -> Iterator[None]:
     yield
-    target.upstream.script = "answer"
-    target.upstream.hung_up.clear()
+    target.upstream.usual = replies.says(replies.ANSWER)
 
 
 # --- forged tokens ------------------------------------------------------------------------------
@@ -125,13 +125,13 @@ def test_a_sound_token_is_believed(target):
 
 
 def test_forged_tokens_are_refused_and_write_nothing(target):
-    before, calls = target.documents(), len(target.upstream.calls)
+    before, calls = target.documents(), len(target.upstream.requests)
     for attack, (token, code) in forgeries(target.issuer).items():
         answer = target.chat(token)
         assert (answer.status, answer.code) == (401, code), (attack, answer.status, answer.body)
         assert_refused(answer)
     assert target.documents() == before
-    assert len(target.upstream.calls) == calls
+    assert len(target.upstream.requests) == calls
     assert "/evil" not in target.issuer.requests
 
 
@@ -192,10 +192,10 @@ def test_failed_logins_are_capped_by_the_address_that_the_proxy_saw(target):
 
 def test_an_idempotency_key_is_its_callers_own(target):
     header: list[Header] = [("Idempotency-Key", "order-1")]
-    calls = len(target.upstream.calls)
+    calls = len(target.upstream.requests)
     answers = [target.chat(key, headers=header) for key in (target.stack.key, target.other_key)]
     assert [answer.headers["idempotent-replayed"] for answer in answers] == [None, None]
-    assert len(target.upstream.calls) == calls + 2
+    assert len(target.upstream.requests) == calls + 2
 
 
 # --- around guard -------------------------------------------------------------------------------
@@ -240,14 +240,14 @@ def model_attacks(target: Target) -> dict[str, tuple[list[Header], int]]:
 
 
 def test_the_model_function_answers_guard_alone(target):
-    calls = len(target.upstream.calls)
+    calls = len(target.upstream.requests)
     body = {"model": "default", "messages": [{"role": "user", "content": "Hello"}]}
     for attack, (headers, status) in model_attacks(target).items():
         for path in (CHAT, "/", "/v1/models"):
             answer = target.send("POST", path, body, port=target.stack.port + 1, headers=headers)
             assert answer.status == status, (attack, path, answer.status, answer.body)
             assert answer.code is not None, (attack, answer.body)
-    assert len(target.upstream.calls) == calls
+    assert len(target.upstream.requests) == calls
 
 
 def test_the_model_function_answers_guard(target):
@@ -327,21 +327,21 @@ INJECTIONS = {
 
 @pytest.mark.parametrize("place", INJECTIONS)
 def test_a_blocked_prompt_never_reaches_the_upstream(target, place):
-    calls = len(target.upstream.calls)
+    calls = len(target.upstream.requests)
     answer = assert_refused(target.chat(target.stack.key, **INJECTIONS[place]), "content_filter")
     assert answer.headers["x-should-retry"] == "false"
-    assert len(target.upstream.calls) == calls
+    assert len(target.upstream.requests) == calls
     assert target.event(answer.headers["x-request-id"])["wardgate.decision"] == "blocked"
 
 
 def test_what_is_not_for_the_upstream_does_not_get_there(target):
-    calls = len(target.upstream.calls)
+    calls = len(target.upstream.requests)
     cookies: list[Header] = [("Cookie", "session=secret"), ("X-Custom", "secret"), ("X-Forwarded-For", "203.0.113.9")]
     answer = target.chat(target.stack.key, headers=cookies, user="end-user-17")
     assert answer.status in (200, 403), answer.body
     answer = target.chat(target.stack.key, headers=cookies)
     assert answer.status == 200
-    for call in target.upstream.calls[calls:]:
+    for call in target.upstream.requests[calls:]:
         sent = json.dumps(call.headers).encode() + call.body
         assert call.headers["authorization"] == "Bearer upstream-key"
         for held_back in (target.stack.key, "secret", "203.0.113.9", "end-user-17"):
@@ -367,9 +367,9 @@ def test_no_secret_is_left_behind_in_any_file(target):
         return markers.setdefault(name, f"mark{secrets.token_hex(12)}")
 
     key = target.other_key
-    calls = len(target.upstream.calls)
-    target.upstream.text = f"The answer is {marker('answer')}."
-    target.upstream.error = f"Failed with {marker('upstream error')}."
+    calls = len(target.upstream.requests)
+    answers = replies.says(f"The answer is {marker('answer')}.")
+    fails = replies.error(500, replies.error_body(f"Failed with {marker('upstream error')}."))
     message = {"role": "user", "content": f"Tell me about {marker('prompt')}", "name": marker("name")}
     tool = {"type": "function", "function": {"name": marker("tool"), "description": marker("tool description")}}
     headers: list[Header] = [
@@ -384,23 +384,23 @@ def test_no_secret_is_left_behind_in_any_file(target):
     token = target.issuer.token(
         sub=marker("subject"), email=f"{marker('email')}@example.com", name=marker("claim"), aud="wardgate"
     )
-    script: list[tuple[Script, str, dict[str, Any]]] = [
-        ("answer", key, {"messages": [message]}),
-        ("answer", key, {"messages": [message], "stream": True}),
-        ("answer", key, {"messages": [message], "tools": [tool]}),
-        ("answer", key, {"messages": [{**message, "content": f"{INJECTION} {marker('blocked prompt')}"}]}),
-        ("answer", key, {"messages": [{**message, "content": f"password {marker('flagged prompt')}"}]}),
-        ("answer", key, {"messages": [message], marker("field"): 1}),
-        ("answer", key, {"messages": [message], "model": marker("model")}),
-        ("answer", key, {"messages": [{"role": marker("role"), "content": "x"}]}),
-        ("answer", key, {"messages": [message], "user": marker("user")}),
-        ("answer", token, {"messages": [message]}),
-        ("fail", key, {"messages": [message]}),
-        ("fail", key, {"messages": [message], "stream": True}),
+    script: list[tuple[Reply, str, dict[str, Any]]] = [
+        (answers, key, {"messages": [message]}),
+        (answers, key, {"messages": [message], "stream": True}),
+        (answers, key, {"messages": [message], "tools": [tool]}),
+        (answers, key, {"messages": [{**message, "content": f"{INJECTION} {marker('blocked prompt')}"}]}),
+        (answers, key, {"messages": [{**message, "content": f"password {marker('flagged prompt')}"}]}),
+        (answers, key, {"messages": [message], marker("field"): 1}),
+        (answers, key, {"messages": [message], "model": marker("model")}),
+        (answers, key, {"messages": [{"role": marker("role"), "content": "x"}]}),
+        (answers, key, {"messages": [message], "user": marker("user")}),
+        (answers, token, {"messages": [message]}),
+        (fails, key, {"messages": [message]}),
+        (fails, key, {"messages": [message], "stream": True}),
     ]
     statuses = []
     for number, (upstream, credential, body) in enumerate(script):
-        target.upstream.script = upstream
+        target.upstream.usual = upstream
         idempotent: Header = ("Idempotency-Key", f"{marker('idempotency key')}-{number}")
         answer = target.chat(credential, headers=[*headers, idempotent], **body)
         statuses.append(answer.status)
@@ -408,8 +408,8 @@ def test_no_secret_is_left_behind_in_any_file(target):
     assert statuses[5:8] == [400, 404, 400], statuses
     assert statuses[9] == 200, statuses
     assert statuses[10] >= 500, statuses
-    target.upstream.script = "answer"
-    assert len(target.upstream.calls) > calls
+    target.upstream.usual = answers
+    assert len(target.upstream.requests) > calls
 
     bearer: list[Header] = [("Authorization", f"Bearer {key}"), *headers]
     target.send("POST", "/v1/scan", {"text": f"{INJECTION} {marker('scanned')}"}, headers=bearer)
@@ -431,19 +431,22 @@ def test_no_secret_is_left_behind_in_any_file(target):
 # --- clients that vanish ------------------------------------------------------------------------
 
 
+TRICKLE = replies.stream(replies.text_events(["upon a time "] * 3000), pace=0.02)
+
+
 @pytest.mark.parametrize(
-    ("script", "stream", "politely"),
+    ("reply", "stream", "politely"),
     [
-        pytest.param("trickle", True, True, id="while it streams"),
-        pytest.param("trickle", True, False, id="by a reset while it streams"),
-        pytest.param("stall", True, True, id="while the stream stands still"),
-        pytest.param("think", True, True, id="before the stream begins"),
-        pytest.param("think", False, True, id="before a whole answer"),
+        pytest.param(TRICKLE, True, True, id="while it streams"),
+        pytest.param(TRICKLE, True, False, id="by a reset while it streams"),
+        pytest.param(replies.stalls("Once "), True, True, id="while the stream stands still"),
+        pytest.param(replies.silence(60), True, True, id="before the stream begins"),
+        pytest.param(replies.silence(60), False, True, id="before a whole answer"),
     ],
 )
-def test_a_client_that_hangs_up_ends_the_upstream_call(target, script, stream, politely):
-    target.upstream.script = script
-    calls = len(target.upstream.calls)
+def test_a_client_that_hangs_up_ends_the_upstream_call(target, reply, stream, politely):
+    target.upstream.script(reply)
+    calls = len(target.upstream.requests)
     request_id = f"hangup-{secrets.token_hex(8)}"
     asked = {"model": "default", "messages": [{"role": "user", "content": "Tell me a story"}], "stream": stream}
     body = json.dumps(asked).encode()
@@ -456,17 +459,17 @@ def test_a_client_that_hangs_up_ends_the_upstream_call(target, script, stream, p
     ]
     with connect(target.stack.port) as connection:
         connection.sendall(request_bytes("POST", CHAT, headers, body))
-        wait_until(lambda: len(target.upstream.calls) > calls)
-        if script == "trickle":
+        wait_until(lambda: len(target.upstream.requests) > calls)
+        if reply is TRICKLE:
             received = b""
             while b"upon a time" not in received:
                 received += connection.recv(4096)
-        assert not target.upstream.hung_up.is_set()
+        hung_up = target.upstream.requests[-1].hung_up
+        assert not hung_up.is_set()
         if not politely:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    assert target.upstream.hung_up.wait(SOON), "the upstream still works for nobody"
+    assert hung_up.wait(SOON), "the upstream still works for nobody"
     assert target.event(request_id)["wardgate.decision"] == "cancelled"
-    target.upstream.script = "answer"
     assert target.chat(target.stack.key).status == 200
 
 

@@ -22,12 +22,12 @@ from shared.audit.verify import verify
 from shared.audit.writer import ChainWriter
 from shared.clock import SystemClock
 from shared.policy.types import Audit
-from shared.stores.deliverer import Deliverer
 from shared.stores.events import Event
 from shared.stores.folder_objects import FolderObjects
 from shared.stores.spool import SpoolBus
 from tests.support.audit_events import Peppers, interaction
 from tests.support.function_process import FunctionProcess
+from tests.support.stepped_deliverer import SteppedDeliverer
 
 MARKER = "MARKER-xylophone-8713"
 
@@ -50,7 +50,7 @@ def objects(home: Path) -> FolderObjects:
 
 
 def deliver_all(spool: Path, sink: FunctionProcess) -> None:
-    with Deliverer(spool, {"archive": sink.url}) as deliverer:
+    with SteppedDeliverer(spool, {"archive": sink.url}) as deliverer:
         deadline = time.monotonic() + 30
         while deliverer.pending():
             assert time.monotonic() < deadline, deliverer.dead_letters()

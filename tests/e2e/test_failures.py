@@ -7,18 +7,14 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import urllib3
 
 from tests.support import openai_server as upstream
-from tests.support.openai_server import OpenAIServer
-from tests.support.stack import LocalStack
+from tests.support.chat_target import ChatTarget, Running, running_stack
 
-HTTP = urllib3.PoolManager(retries=False)
 SOON = 15
 """Seconds to wait for what happens behind the answer; only waited out where a test fails."""
 
@@ -29,22 +25,8 @@ guards: {suspicious: {action: redact, mode: enforce}}
 """
 
 
-@dataclass
-class Target:
-    """A running stack and the upstream behind it."""
-
-    stack: LocalStack
-    upstream: OpenAIServer
-    key: str
-
-    def chat(self, content: str = "Hello", *, headers: dict[str, str] | None = None, **more: Any) -> Any:
-        body = {"model": "default", "messages": [{"role": "user", "content": content}], **more}
-        return HTTP.request(
-            "POST",
-            f"{self.stack.url}/v1/chat/completions",
-            body=json.dumps(body).encode(),
-            headers={"authorization": f"Bearer {self.key}", "content-type": "application/json", **(headers or {})},
-        )
+class Target(ChatTarget):
+    """A running stack whose limit and events are looked at."""
 
     def remaining(self) -> int:
         """What is left of the limit after one more request."""
@@ -63,19 +45,14 @@ class Target:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalStack, OpenAIServer]]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("failures")
-    policy = folder / "policy.yaml"
-    policy.write_text(POLICY)
-    with (
-        OpenAIServer() as server,
-        LocalStack(folder / "home", policy=policy, env={"UPSTREAM_URL": server.url}) as stack,
-    ):
-        yield stack, server
+    with running_stack(folder, POLICY) as running:
+        yield running
 
 
 @pytest.fixture
-def target(running: tuple[LocalStack, OpenAIServer]) -> Target:
+def target(running: Running) -> Target:
     stack, server = running
     server.reset()
     return Target(stack, server, stack.new_key())
@@ -106,6 +83,19 @@ def test_an_upstream_error_is_told_charged_and_recorded(target: Target) -> None:
     assert (event["wardgate.decision"], event["error.type"]) == ("failed", "upstream_error")
 
 
+@pytest.mark.parametrize(("status", "code"), [(401, "upstream_auth_failed"), (404, "upstream_error")])
+def test_what_only_the_operator_can_mend_is_not_to_be_tried_again(target: Target, status: int, code: str) -> None:
+    target.upstream.script(upstream.error(status), upstream.error(status))  # a refused key is read anew once
+    refused = target.chat()
+    assert outcome(refused) == (502, code)
+    assert refused.headers["x-should-retry"] == "false"
+
+
+def test_what_may_pass_may_be_tried_again(target: Target) -> None:
+    target.upstream.script(upstream.error(503))
+    assert "x-should-retry" not in target.chat().headers
+
+
 def test_an_upstreams_own_words_are_never_passed_on(target: Target) -> None:
     target.upstream.script(upstream.error(400, upstream.error_body("You said: <the prompt>")))
     refused = target.chat()
@@ -130,13 +120,7 @@ def test_a_retry_after_a_failure_is_charged_once(target: Target) -> None:
 def test_a_retry_while_the_first_one_runs_is_told_to_wait(target: Target) -> None:
     headers = {"idempotency-key": "still-running"}
     target.upstream.script(upstream.stream(pace=0.3))
-    first = HTTP.request(
-        "POST",
-        f"{target.stack.url}/v1/chat/completions",
-        body=b'{"model": "default", "stream": true, "messages": [{"role": "user", "content": "Hello"}]}',
-        headers={"authorization": f"Bearer {target.key}", "content-type": "application/json", **headers},
-        preload_content=False,
-    )
+    first = target.chat(headers=headers, stream=True, preload_content=False)
     second = target.chat("Hello", headers=headers, stream=True)
     assert second.status == 409
     assert b"[DONE]" in first.read()

@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shared.policy.load import DEFAULT_POLICY
+from tests.support.openai_server import ANSWER, OpenAIServer, says
 from tests.support.raw_http import Answer, Header, connect, exchange, request_bytes
 from tests.support.refusals import assert_refused, assert_shows_no_machinery
-from tests.support.scripted_upstream import ScriptedUpstream
 from tests.support.stack import LocalStack
 
 CHAT = "/v1/chat/completions"
@@ -35,7 +35,7 @@ fuzz = settings(max_examples=60, suppress_health_check=[HealthCheck.function_sco
 class Target:
     """A running guard, and the account of what requests cost."""
 
-    def __init__(self, stack: LocalStack, upstream: ScriptedUpstream) -> None:
+    def __init__(self, stack: LocalStack, upstream: OpenAIServer) -> None:
         self.stack = stack
         self.upstream = upstream
         self._balance = 0
@@ -55,13 +55,13 @@ class Target:
 
         It asks with a request of its own, which counts for neither.
         """
-        calls = len(self.upstream.calls)
+        calls = len(self.upstream.requests)
         answer = self.send(JSON)
         assert answer is not None
         assert answer.status == 200, answer.body
         balance = int(answer.headers["x-ratelimit-remaining-requests"])
         charged, sent_upstream = self._balance - balance - 1, calls - self._calls
-        self._balance, self._calls = balance, len(self.upstream.calls)
+        self._balance, self._calls = balance, len(self.upstream.requests)
         return charged, sent_upstream
 
     def check(self, answer: Answer | None) -> Answer:
@@ -100,7 +100,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     policy["cors"] = {"origins": ["https://app.example.com"]}
     (folder / "policy.yaml").write_text(yaml.safe_dump(policy))
     with (
-        ScriptedUpstream() as upstream,
+        OpenAIServer(says(ANSWER)) as upstream,
         LocalStack(folder / "home", policy=Path(folder / "policy.yaml"), env={"UPSTREAM_URL": upstream.url}) as stack,
     ):
         yield Target(stack, upstream)

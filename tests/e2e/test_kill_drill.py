@@ -21,7 +21,7 @@ from shared.switch.document import PATH
 from tests.support import openai_server as upstream
 from tests.support.chats import tool
 from tests.support.function_process import FunctionProcess
-from tests.support.openai_server import Exchange, OpenAIServer
+from tests.support.openai_server import OpenAIServer
 from tests.support.stack import LocalStack
 
 HTTP = urllib3.PoolManager(retries=False)
@@ -201,15 +201,7 @@ def test_a_stream_ends_with_an_error_and_its_upstream_is_cancelled(drill: Drill)
 @pytest.mark.parametrize("instance", [0, 1])
 def test_a_stream_that_says_nothing_ends_too(drill: Drill, instance: int) -> None:
     """No chunk comes, and no other call is there, that would notice."""
-
-    def one_word_and_then_nothing(exchange: Exchange) -> bool:
-        exchange.head(200, {"content-type": "text/event-stream"})
-        exchange.body(upstream.text_events(["Once "])[0])
-        exchange.body(upstream.text_events(["Once "])[1])
-        exchange.pause(60)
-        return False
-
-    drill.upstream.script(one_word_and_then_nothing)
+    drill.upstream.script(upstream.stalls("Once "))
     response = drill.chat(instance, stream=True, preload_content=False)
     pieces = response.stream(None)
     received = next(pieces)

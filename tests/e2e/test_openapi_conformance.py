@@ -11,6 +11,7 @@ import secrets
 import msgspec
 import schemathesis
 import urllib3
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from shared.gateway.openapi import openapi_document
 from shared.models.wire import MAX_TOOLS
@@ -57,7 +58,16 @@ def is_true_to_the_document(case, stack):
     """Send the request that schemathesis made up, and let all of its checks judge the answer."""
     use_an_idempotency_key_once(case)
     declare_the_chosen_tool(case)
-    case.call_and_validate(base_url=stack.url, headers={"Authorization": f"Bearer {stack.key}"})
+    sent = {"base_url": stack.url, "headers": {"Authorization": f"Bearer {stack.key}"}}
+    answer = case.call(**sent)
+    # What a guard blocks is sound to the schema all the same; hypothesis takes such words from the guards' source.
+    excluded = [positive_data_acceptance] if is_blocked(answer) else []
+    case.validate_response(answer, excluded_checks=excluded, headers=sent["headers"], transport_kwargs=sent)
+
+
+def is_blocked(answer):
+    """Whether a guard refused it."""
+    return answer.status_code == 400 and answer.json().get("error", {}).get("code") == "content_filter"
 
 
 # A function for each operation: those that one ``parametrize`` makes of several share a node id under pytest 9,

@@ -11,10 +11,8 @@ import pytest
 import urllib3
 
 from tests.support import openai_server as upstream
-from tests.support.openai_server import OpenAIServer
-from tests.support.stack import LocalStack
+from tests.support.chat_target import ChatTarget, Running, running_stack
 
-HTTP = urllib3.PoolManager(retries=False)
 AMOUNT = 10_000
 USED = 12 + 7
 """What the upstream's usage says."""
@@ -31,36 +29,21 @@ calls: {{deadline_seconds: 3, attempts: 1, breaker_failures: 1000}}
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalStack, OpenAIServer]]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("tokens")
-    policy = folder / "policy.yaml"
-    policy.write_text(POLICY)
-    with (
-        OpenAIServer() as server,
-        LocalStack(folder / "home", policy=policy, env={"UPSTREAM_URL": server.url}) as stack,
-    ):
-        yield stack, server
+    with running_stack(folder, POLICY) as running:
+        yield running
 
 
 @pytest.fixture
-def target(running: tuple[LocalStack, OpenAIServer]) -> Target:
+def target(running: Running) -> Target:
     stack, server = running
     server.reset()
-    return Target(stack, server)
+    return Target(stack, server, stack.new_key())
 
 
-class Target:
-    """A running stack with a key of the test's own."""
-
-    def __init__(self, stack: LocalStack, server: OpenAIServer) -> None:
-        self.stack, self.upstream, self.key = stack, server, stack.new_key()
-
-    def chat(self, content: str = "Hello", **more: Any) -> urllib3.BaseHTTPResponse:
-        body = {"model": "default", "messages": [{"role": "user", "content": content}], **more}
-        headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
-        return HTTP.request(
-            "POST", f"{self.stack.url}/v1/chat/completions", body=json.dumps(body).encode(), headers=headers
-        )
+class Target(ChatTarget):
+    """A running stack whose limits are looked at."""
 
     def used(self) -> dict[str, int]:
         """What the operator sees, once no call runs any more."""
@@ -114,15 +97,7 @@ def test_what_the_upstream_does_not_count_is_counted_from_the_text(target: Targe
 
 def test_a_client_that_leaves_is_charged_for_what_was_said(target: Target) -> None:
     target.upstream.script(upstream.stream(upstream.text_events(["four"] * 100), pace=0.02))
-    headers = {"authorization": f"Bearer {target.key}", "content-type": "application/json"}
-    body = {"model": "default", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
-    response = HTTP.request(
-        "POST",
-        f"{target.stack.url}/v1/chat/completions",
-        body=json.dumps(body).encode(),
-        headers=headers,
-        preload_content=False,
-    )
+    response = target.chat(stream=True, preload_content=False)
     response.read(10)
     response.close()
     used = target.used()
@@ -149,18 +124,7 @@ def test_a_request_that_is_larger_than_a_limit_is_told_so(target: Target) -> Non
 
 def test_limits_of_calls_at_once_are_told_by_name(target: Target) -> None:
     target.upstream.script(*[upstream.stream(upstream.text_events(["a"] * 20), pace=0.05)] * 2)
-    headers = {"authorization": f"Bearer {target.key}", "content-type": "application/json"}
-    body = {"model": "default", "messages": [{"role": "user", "content": "Hello"}], "stream": True, "max_tokens": 100}
-    running = [
-        HTTP.request(
-            "POST",
-            f"{target.stack.url}/v1/chat/completions",
-            body=json.dumps(body).encode(),
-            headers=headers,
-            preload_content=False,
-        )
-        for _ in range(2)
-    ]
+    running = [target.chat(stream=True, max_tokens=100, preload_content=False) for _ in range(2)]
     denied = target.chat(max_tokens=100)
     assert denied.status == 429
     assert "'at-once'" in denied.json()["error"]["message"]

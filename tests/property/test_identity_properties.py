@@ -86,7 +86,7 @@ class KnownKeys:
 
     def __init__(self) -> None:
         self.keys = read_key_set(json.dumps({"keys": [key.jwk() for key in KEYS]}).encode())
-        self.find = self.keys.get
+        self.find = self.keys.find
 
 
 TRUST = Trust({SOUND["iss"]}, "wardgate", {key.algorithm for key in KEYS}, KnownKeys())
@@ -144,8 +144,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=5,
 )
+AUDIENCES = st.just("wardgate") | st.lists(st.just("wardgate") | JSON, min_size=1, max_size=3)
 CLAIMS = st.fixed_dictionaries(
-    {"iss": st.just(SOUND["iss"]) | JSON, "aud": st.just("wardgate") | st.just(["wardgate"]) | JSON},
+    {"iss": st.just(SOUND["iss"]) | JSON, "aud": AUDIENCES | JSON},
     optional={"sub": st.just("user") | JSON, "exp": st.just(NOW + 60) | JSON, "iat": JSON, "nbf": JSON, "email": JSON},
 )
 HEADERS = st.fixed_dictionaries(
@@ -199,7 +200,7 @@ def test_base64url_has_one_spelling(text: str) -> None:
 @settings(max_examples=200)
 def test_a_key_set_is_read_or_refused(document: bytes) -> None:
     try:
-        assert read_key_set(document) == {}
+        assert read_key_set(document).keys == ()
     except ValueError:
         return
 
@@ -218,7 +219,7 @@ def test_a_key_set_is_read_or_refused(document: bytes) -> None:
 )
 @settings(max_examples=200)
 def test_strange_keys_are_left_out(keys: list[dict[str, str]]) -> None:
-    for key in read_key_set(json.dumps({"keys": keys}).encode()).values():
+    for key in read_key_set(json.dumps({"keys": keys}).encode()).keys:
         assert not key.verifies("RS256", b"signed", b"signature")
         assert not key.verifies("none", b"signed", b"")
 

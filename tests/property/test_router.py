@@ -112,6 +112,32 @@ def test_the_last_failure_is_told():
     assert caught.value.code == "upstream_rate_limited"
 
 
+@pytest.mark.parametrize(
+    ("scripts", "told"),
+    [
+        ([[auth_failed()]], "false"),
+        ([[auth_failed()], [auth_failed()]], "false"),
+        ([[down(), auth_failed()]], "false"),
+        ([[down(), down()]], None),
+        ([[auth_failed(final=False)]], None),
+        ([[auth_failed()], [slow()]], None),
+        ([[slow()], [auth_failed()]], None),
+    ],
+)
+def test_a_retry_is_advised_against_where_no_target_could_answer_it(scripts, told):
+    with pytest.raises(ServiceUnavailable) as caught:
+        World(*scripts).complete()
+    assert caught.value.headers.get("x-should-retry") == told
+
+
+def test_a_target_that_was_not_asked_could_answer_a_retry():
+    world = World([auth_failed()], [completion()], seconds=10.0, call_takes=10.0)
+    with pytest.raises(ServiceUnavailable) as caught:
+        world.complete()
+    assert world.calls() == [1, 0]
+    assert "x-should-retry" not in caught.value.headers
+
+
 def test_retry_after_is_honoured_where_it_fits():
     world = World([rate_limited(7.0), completion()])
     assert world.complete().upstream == "target-0"
@@ -316,6 +342,8 @@ def test_in_any_order_of_outcomes(scripts, attempts, takes, chance):
         assert isinstance(told, BadRequest)
     else:
         assert isinstance(told, ServiceUnavailable)
+        hopeless = all(script and script[-1] == "auth" for script in tried)
+        assert ("x-should-retry" in told.headers) == hopeless
         # It gave up only because nothing was left: every target was tried while there was time.
         assert all(tried) or world.now >= world.context.answer_by
     # Targets are asked in order, each a bounded number of times, none before those ahead of it.

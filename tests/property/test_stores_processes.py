@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from shared.stores.deliverer import Deliverer
 from shared.stores.documents import Write
 from shared.stores.events import Event
 from shared.stores.file_secrets import FileSecrets
@@ -14,6 +13,7 @@ from shared.stores.spool import SpoolBus
 from shared.stores.sqlite_documents import SqliteDocuments
 from tests.support import store_workers
 from tests.support.sink import Received, sink
+from tests.support.stepped_deliverer import SteppedDeliverer
 from tests.support.stores import in_processes, killed, wait_until
 
 ROUNDS = 3
@@ -78,7 +78,7 @@ def test_acknowledged_events_survive_the_death_of_publisher_and_deliverer(tmp_pa
             seen = len(archive.received)
             with killed("deliver_for_ever", spool, archive.url):
                 wait_until(lambda seen=seen: len(archive.received) > seen + 2)
-        with Deliverer(spool, {"archive": archive.url}) as deliverer:
+        with SteppedDeliverer(spool, {"archive": archive.url}) as deliverer:
             while deliverer.pending():
                 deliverer.deliver_once()
             assert deliverer.dead_letters() == []
@@ -103,7 +103,7 @@ def test_what_was_on_its_way_when_the_deliverer_died_is_delivered_again(tmp_path
         with killed("deliver_for_ever", spool, archive.url):
             on_its_way.wait(20)
         dead.set()
-        with Deliverer(spool, {"archive": after.url}) as deliverer:
+        with SteppedDeliverer(spool, {"archive": after.url}) as deliverer:
             while deliverer.pending():
                 deliverer.deliver_once()
         assert set(after.ids()) == {f"e/{number}" for number in range(6)}

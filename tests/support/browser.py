@@ -7,12 +7,13 @@ import os
 import queue
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+
+from tests.support.loopback import Handler, LoopbackServer
 
 RESULT_SECONDS = 120
 """Longest wait for a page's results, only waited out where none come: on a busy machine Chromium starts slowly."""
@@ -34,7 +35,7 @@ FLAGS = (
 )
 
 
-class PageServer:
+class PageServer(LoopbackServer):
     """Serves folders from an origin of its own and keeps what its page posts to ``/results``.
 
     Args:
@@ -50,19 +51,7 @@ class PageServer:
 
         self._folders = folders
         self._results: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-        self.origin = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> PageServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(self._handler())
 
     def results(self) -> dict[str, Any]:
         """What the page posted; an AssertionError where nothing comes."""
@@ -74,7 +63,7 @@ class PageServer:
     def _handler(self) -> type[SimpleHTTPRequestHandler]:
         server = self
 
-        class Handler(SimpleHTTPRequestHandler):
+        class PageHandler(Handler, SimpleHTTPRequestHandler):
             protocol_version = "HTTP/1.1"  # a module graph is hundreds of small files
             disable_nagle_algorithm = True  # head and body are two writes, and the second must not wait
             extensions_map = {  # noqa: RUF012  # as in the base class
@@ -85,13 +74,13 @@ class PageServer:
 
             def do_GET(self) -> None:
                 if self.path == "/config.json":
-                    self._answer(200, json.dumps(server.config).encode())
+                    self.send(200, json.dumps(server.config).encode())
                 else:
                     super().do_GET()
 
             def do_POST(self) -> None:
-                server._results.put(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-                self._answer(204, b"")
+                server._results.put(json.loads(self.body()))
+                self.send(204)
 
             def translate_path(self, path: str) -> str:
                 path = path.partition("?")[0]
@@ -102,19 +91,9 @@ class PageServer:
 
             def send_error(self, code: int, *_: object) -> None:
                 server.missing.append(self.path)
-                self._answer(code, b"")
+                self.send(code)
 
-            def log_message(self, *_: object) -> None:
-                """Say nothing: the results are the log."""
-
-            def _answer(self, status: int, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-        return Handler
+        return PageHandler
 
 
 @contextmanager

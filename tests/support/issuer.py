@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from dataclasses import dataclass
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
@@ -15,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
 from shared.clock import Clock, SystemClock, seconds
+from tests.support.loopback import Handler, LoopbackServer
 
 DISCOVERY = "/.well-known/openid-configuration"
 KEYS = "/keys"
@@ -57,7 +56,7 @@ def signing_key(kid: str, algorithm: str = "RS256") -> SigningKey:
     return SigningKey(kid, algorithm, private)
 
 
-class OidcIssuer:
+class OidcIssuer(LoopbackServer):
     """A context manager. ``url`` is the issuer's name; ``keys`` are those it signs with and publishes.
 
     Args:
@@ -79,10 +78,8 @@ class OidcIssuer:
         self.answers: dict[str, tuple[int, bytes]] = {}
         """Status and body to answer by path, in place of the true ones."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(self._handler())
+        self.url = self.origin
         self.keys_url = self.url + KEYS
 
     def claims(self, **changes: Any) -> dict[str, Any]:
@@ -125,28 +122,11 @@ class OidcIssuer:
             return self.answers[path]
         return (200, json.dumps(documents[path]).encode()) if path in documents else (404, b"")
 
-    def _handler(issuer) -> type[BaseHTTPRequestHandler]:
-        class Handler(BaseHTTPRequestHandler):
+    def _handler(issuer) -> type[Handler]:
+        class IssuerHandler(Handler):
             def do_GET(self) -> None:
                 issuer.requests.append(self.path)
                 time.sleep(issuer.pause_seconds)
-                status, body = issuer._answer(self.path)
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.send(*issuer._answer(self.path))
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Nothing on the test's output."""
-
-        return Handler
-
-    def __enter__(self) -> OidcIssuer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        return IssuerHandler

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from tests.support.issuer import SigningKey
+from tests.support.loopback import Handler, LoopbackServer
 
 IDENTITY = "/computeMetadata/v1/instance/service-accounts/default/identity"
 
 
-class MetadataServer:
+class MetadataServer(LoopbackServer):
     """A context manager; ``host`` is for ``GCE_METADATA_HOST``. As the real one, it hands a token out again."""
 
     def __init__(self, key: SigningKey, service_account: str) -> None:
@@ -32,10 +31,7 @@ class MetadataServer:
         """What to answer in place of a token."""
 
         self._tokens: dict[str, str] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self.host = f"127.0.0.1:{self._server.server_port}"
+        super().__init__(self._handler())
 
     def token(self, audience: str) -> str:
         """The token for an audience, the same one each time."""
@@ -69,36 +65,16 @@ class MetadataServer:
         self.assertions.append(form["assertion"][0])
         return 200, json.dumps({"id_token": self.token("")}).encode()
 
-    def _handler(server) -> type[BaseHTTPRequestHandler]:
-        class Handler(BaseHTTPRequestHandler):
+    def _handler(server) -> type[Handler]:
+        class MetadataHandler(Handler):
             def do_GET(self) -> None:
                 url = urlsplit(self.path)
                 known = url.path == IDENTITY
                 flavour = self.headers.get("metadata-flavor")
-                self._send(*(server.identity(parse_qs(url.query), flavour) if known else (404, b"")))
+                status, body = server.identity(parse_qs(url.query), flavour) if known else (404, b"")
+                self.send(status, body, "text/html", metadata_flavor="Google")
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                self._send(*server.exchange(parse_qs(body.decode())))
+                self.send(*server.exchange(parse_qs(self.body().decode())))
 
-            def _send(self, status: int, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("metadata-flavor", "Google")
-                self.send_header("content-type", "text/html" if self.command == "GET" else "application/json")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Nothing on the test's output."""
-
-        return Handler
-
-    def __enter__(self) -> MetadataServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        return MetadataHandler

@@ -98,12 +98,12 @@ class OpenAIServer:
     def __init__(self, usual: Reply | None = None, *, port: int = 0) -> None:
         """
         Args:
-            usual: Answers what no scripted reply does; default: ``as_asked()``.
+            usual: Answers what no scripted reply does; default: ``as_asked()``. Kept as an attribute that may change.
             port: 0 for a free one.
         """
         self.requests: list[Recorded] = []
         self.connections = 0
-        self._usual = usual or as_asked()
+        self.usual = usual or as_asked()
         self._scripted: deque[Reply] = deque()
         self._listener = socket.create_server(("127.0.0.1", port), backlog=256)
         self._open: set[socket.socket] = set()
@@ -122,7 +122,7 @@ class OpenAIServer:
 
     def reply_to(self, recorded: Recorded) -> Reply:
         """What answers this request."""
-        return self._scripted.popleft() if self._scripted else self._usual
+        return self._scripted.popleft() if self._scripted else self.usual
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -330,6 +330,28 @@ def stream(
         if end:
             exchange.body(b"")
         return end
+
+    return reply
+
+
+def says(text: str) -> Reply:
+    """A text, streamed if asked to, whatever tools there are."""
+
+    def reply(exchange: Exchange) -> bool:
+        return (stream(text_events([text])) if exchange.recorded.json.get("stream") else completion(text))(exchange)
+
+    return reply
+
+
+def stalls(text: str, seconds: float = 60.0) -> Reply:
+    """A stream that says something, and then nothing more until the client leaves."""
+
+    def reply(exchange: Exchange) -> bool:
+        exchange.head(200, {"content-type": "text/event-stream"})
+        for data in text_events([text])[:2]:
+            exchange.body(data)
+        exchange.pause(seconds)
+        return False
 
     return reply
 

@@ -34,6 +34,7 @@ STATUS_OF: Final = {
     "premature_token": 401,
     "prompt_too_large": 413,
     "rate_limit_exceeded": 429,
+    "request_timeout": 408,
     "revoked_api_key": 401,
     "token_too_large": 401,
     "too_many_messages": 400,

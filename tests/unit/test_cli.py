@@ -13,11 +13,11 @@ from shared.audit.show import Entry, table_lines
 from shared.cli.main import main
 from shared.cli.times import future, past
 from shared.identity.key_format import new_key, parse_key
-from shared.stores.deliverer import Deliverer
 from shared.stores.events import Event
 from shared.stores.secrets import Secret
 from shared.stores.spool import SpoolBus
 from tests.support.sink import sink
+from tests.support.stepped_deliverer import SteppedDeliverer
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -49,6 +49,7 @@ def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 @pytest.mark.parametrize(
     "arguments",
     [
+        ("keys", "create"),
         ("keys", "list"),
         ("keys", "revoke", "an-id"),
         ("rotate", "status"),
@@ -60,16 +61,24 @@ def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     ],
     ids=" ".join,
 )
-def test_a_command_that_makes_nothing_leaves_no_state_behind(run: Run, home: Path, arguments: tuple[str, ...]) -> None:
+def test_a_command_that_makes_no_home_leaves_no_state_behind(run: Run, home: Path, arguments: tuple[str, ...]) -> None:
     code, printed, complaint = run(*arguments)
     assert (code, printed) == (2, "")
     assert f"there is no Wardgate home at {home}" in complaint
+    assert "`wardgate rotate run` makes one" in complaint
     assert complaint.count("\n") == 1
     assert not home.exists()
 
 
-def test_commands_that_make_something_may_make_the_home(run: Run, home: Path) -> None:
-    assert "no Wardgate home" not in run("keys", "create")[2]
+def test_a_key_is_not_made_before_the_secrets_are(run: Run, home: Path) -> None:
+    home.mkdir(mode=0o700)
+    code, printed, complaint = run("keys", "create")
+    assert (code, printed) == (2, "")
+    assert complaint == "wardgate: secrets: they have not been made yet; `wardgate rotate run` makes them.\n"
+    assert [file for file in home.rglob("*") if file.is_file()] == []
+
+
+def test_what_the_refusals_say_to_run_is_all_it_takes(run: Run, home: Path) -> None:
     assert run("rotate", "run")[0] == 0
     assert home.is_dir()
     assert run("keys", "create")[0] == 0
@@ -131,7 +140,7 @@ def test_dead_letters_are_listed_without_what_they_hold_and_delivered_again(run:
     spool = home / "spool.db"
     bus = SpoolBus(spool)
     bus.publish(Event("chain/\x1b[31m1", "//wardgate/guard", "test", "2026-11-23T00:00:00Z", b"data-marker"))
-    with sink() as refusing, Deliverer(spool, {"audit_archive": refusing.url}) as deliverer:
+    with sink() as refusing, SteppedDeliverer(spool, {"audit_archive": refusing.url}) as deliverer:
         assert run("audit", "dead-letters", "list") == (0, "There are no dead letters.\n", "")
         refusing.answer = lambda received: 400
         refusing.body = b'{"error": {"code": "malformed_event"}}'

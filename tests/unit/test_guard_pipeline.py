@@ -310,5 +310,5 @@ def test_a_text_is_inspected_by_direction() -> None:
     assert DEFAULT.inspect_text(ATTACK, "input", "tool").verdict == "block"
     assert DEFAULT.inspect_text(ATTACK, "output").verdict == "allow"
     inspection = REDACTING.inspect_text("a\x00 password", "output")
-    assert (inspection.redacted, inspection.text, inspection.score) == ("a [FILTERED]", "a password", 0.3)
+    assert (inspection.verdict, inspection.text, inspection.score) == ("redact", "a password", 0.3)
     assert DEFAULT.inspect_text("", "input").score == 0

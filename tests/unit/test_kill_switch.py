@@ -14,13 +14,27 @@ from hypothesis import strategies as st
 
 from shared.audit.port import Operation, Operator, Recorded
 from shared.errors import BadRequest, StoreUnavailable
+from shared.policy.types import AdmissionPolicy
 from shared.stores.documents import Document, Write
 from shared.stores.sqlite_documents import SqliteDocuments
 from shared.switch import state
 from shared.switch.document import PATH, scopes_on
 from shared.switch.operate import MAX_ENTRIES, SwitchOperator, Unrecorded
-from shared.switch.state import HOLD, RETRY_AFTER, USED_FOR, Refusal, View, decide, failed, need, parse_scope, seen
+from shared.switch.state import (
+    HOLD,
+    RENEW_AFTER,
+    RETRY_AFTER,
+    USED_FOR,
+    Refusal,
+    View,
+    decide,
+    failed,
+    need,
+    parse_scope,
+    seen,
+)
 from shared.switch.switch import CallKilled, KillSwitch
+from shared.web.http_wire import PULSE_SECONDS
 from tests.support.virtual_time import ManualClock
 
 SECOND = 1_000_000_000
@@ -116,6 +130,11 @@ def test_any_schedule_keeps_the_promises(steps: list[tuple[int, str]]) -> None:
                 recent = {value for at, value in changes if at > now - USED_FOR}
                 settled = [value for at, value in changes if at <= now - USED_FOR][-1:]
                 assert (refusal == Refusal("all")) in recent | set(settled), "what was so within two seconds"
+
+
+def test_a_call_that_waits_asks_often_enough_to_keep_the_promise() -> None:
+    """A read may be missed by a whole pulse, and take its whole deadline."""
+    assert RENEW_AFTER + PULSE_SECONDS * SECOND + AdmissionPolicy().deadline_ms * SECOND // 1000 < USED_FOR
 
 
 @given(st.integers(0, 10 * SECOND), st.none() | st.integers(0, 10 * SECOND), st.integers(0, 20 * SECOND))

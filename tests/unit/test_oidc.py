@@ -70,6 +70,12 @@ def test_a_token_names_its_holder(oidc: OidcVerifier, issuer: OidcIssuer) -> Non
     assert oidc.authenticate(issuer.token(sub="bob")).key_id != caller.key_id
 
 
+def test_the_id_of_a_holder_is_what_the_documentation_says(oidc: OidcVerifier, issuer: OidcIssuer) -> None:
+    """Operators compute it, to switch somebody off who has not called yet."""
+    digest = hashlib.sha256(f"{issuer.url}\0alice".encode()).hexdigest()
+    assert oidc.authenticate(issuer.token(sub="alice")).key_id == f"oidc_{digest[:32]}"
+
+
 def test_one_discovery_and_one_fetch_serve_many_tokens(oidc: OidcVerifier, issuer: OidcIssuer) -> None:
     for number in range(5):
         oidc.authenticate(issuer.token(sub=str(number)))
@@ -183,7 +189,11 @@ def test_a_changed_token_is_refused(oidc: OidcVerifier, issuer: OidcIssuer) -> N
     ("changes", "expected"),
     [
         ({"aud": "another"}, "wrong_audience"),
-        ({"aud": ["wardgate", "another"]}, "wrong_audience"),
+        ({"aud": ["another", "third"]}, "wrong_audience"),
+        ({"aud": ["wardgate", 1]}, "invalid_token"),
+        ({"aud": ["wardgate", None]}, "invalid_token"),
+        ({"aud": ["wardgate"] * 33}, "invalid_token"),
+        ({"aud": ["wardgate another"]}, "wrong_audience"),
         ({"aud": []}, "wrong_audience"),
         ({"aud": ""}, "wrong_audience"),
         ({"aud": "wardgat"}, "wrong_audience"),
@@ -215,8 +225,54 @@ def test_claims_that_are_not_accepted(
     assert code(oidc, issuer.token(**changes)) == expected
 
 
-def test_an_audience_in_a_list_of_its_own(oidc: OidcVerifier, issuer: OidcIssuer) -> None:
-    oidc.authenticate(issuer.token(aud=["wardgate"]))
+@pytest.mark.parametrize(
+    "audiences", [["wardgate"], ["wardgate", "another"], ["another", "wardgate"], [*map(str, range(31)), "wardgate"]]
+)
+def test_an_audience_among_others(oidc: OidcVerifier, issuer: OidcIssuer, audiences: list[str]) -> None:
+    oidc.authenticate(issuer.token(aud=audiences))
+
+
+def test_a_token_without_key_id_of_an_issuer_with_one_key(oidc: OidcVerifier, issuer: OidcIssuer) -> None:
+    oidc.authenticate(issuer.keys[0].sign(issuer.claims(), kid=None))
+    assert code(oidc, signing_key("attacker").sign(issuer.claims(), kid=None)) == "invalid_token"
+
+
+def test_neither_token_nor_key_has_an_id(issuer: OidcIssuer, clock: ManualClock) -> None:
+    jwk = {name: value for name, value in issuer.keys[0].jwk().items() if name != "kid"}
+    issuer.answers[KEYS] = (200, json.dumps({"keys": [jwk]}).encode())
+    oidc = OidcVerifier([policy_of(issuer)], clock)
+    oidc.authenticate(issuer.keys[0].sign(issuer.claims(), kid=None))
+    assert code(oidc, issuer.token()) == "invalid_token"
+
+
+def test_a_token_without_key_id_leaves_no_choice(issuer: OidcIssuer, clock: ManualClock) -> None:
+    """One key for each of two algorithms is no choice; two for the same algorithm are, also under the same id."""
+    rsa, curve, second = signing_key("first"), signing_key("ec", "ES256"), signing_key("second")
+    policy = policy_of(issuer, algorithms=["RS256", "ES256"])
+    issuer.keys = [rsa, curve]
+    oidc = OidcVerifier([policy], clock)
+    for key in issuer.keys:
+        oidc.authenticate(key.sign(issuer.claims(), kid=None))
+    for also in (second, SigningKey("first", "RS256", second.private)):
+        issuer.keys = [rsa, curve, also]
+        oidc = OidcVerifier([policy], clock)
+        for key in (rsa, also):
+            assert code(oidc, key.sign(issuer.claims(), kid=None)) == "invalid_token"
+        oidc.authenticate(curve.sign(issuer.claims(), kid=None))
+
+
+def test_a_new_key_without_ids_is_found_as_one_with_an_id_is(issuer: OidcIssuer, clock: ManualClock) -> None:
+    oidc = OidcVerifier([policy_of(issuer, jwks_url=issuer.keys_url)], clock)
+    old, new = issuer.keys[0], signing_key("second")
+    oidc.authenticate(old.sign(issuer.claims(), kid=None))
+    issuer.rotate(new)
+    for _ in range(5):
+        assert code(oidc, new.sign(issuer.claims(), kid=None)) == "invalid_token"
+    assert issuer.requests == [KEYS]
+    clock.advance(30)
+    oidc.authenticate(new.sign(issuer.claims(), kid=None))
+    assert code(oidc, old.sign(issuer.claims(), kid=None)) == "invalid_token"
+    assert issuer.requests == [KEYS, KEYS]
 
 
 def test_times_are_checked_by_our_clock(oidc: OidcVerifier, issuer: OidcIssuer, clock: ManualClock) -> None:
@@ -294,6 +350,7 @@ def test_an_unknown_issuer_is_not_asked(oidc: OidcVerifier, issuer: OidcIssuer) 
         joined({"alg": "RS256", "kid": "first"}, b"[" * 3000 + b"]" * 3000),
         joined({"alg": "RS256", "kid": "first"}, b'{"a":' * 1000 + b"1" + b"}" * 1000),
         joined({"alg": "RS256"}, {}),
+        joined({"alg": "RS256", "kid": None}, {}),
         joined({"alg": ["RS256"], "kid": "first"}, {}),
         joined({"alg": "RS256", "kid": {"first": 1}}, {}),
         joined(b"\xff\xfe", {}),

@@ -21,7 +21,6 @@ from shared.guards.receipt import (
     ReceiptInvalid,
     ReceiptSigner,
     jwks,
-    new_private_key,
     public_key_of,
     thumbprint,
     verify_receipt,
@@ -30,7 +29,7 @@ from shared.models.wire import AnswerMessage, ChatCompletion, Choice
 from tests.support.chats import answer, stream_of
 
 SIGNER = ReceiptSigner(bytes(range(32)))
-KEYS = jwks([public_key_of(new_private_key()), SIGNER.public_key])
+KEYS = jwks([public_key_of(bytes(range(32, 64))), SIGNER.public_key])
 ANSWER = answer("Grüße,\n\t𝒳 \u2028 \"\\/'", calls=[("f", '{"a": 1}')])
 
 

@@ -1,4 +1,4 @@
-"""Settings: which stores production may use."""
+"""Settings: which stores production may use, and what is not taken for part of a value."""
 
 from __future__ import annotations
 
@@ -44,3 +44,23 @@ def test_production_refuses_what_an_instance_takes_with_it(name: str, value: str
 def test_an_unknown_scheme_names_those_there_are(name: str) -> None:
     with pytest.raises(ConfigurationError, match=r"(spool://…, pubsub://…|file://…, gs://…)"):
         load_settings(environ={**PRODUCTION, name: "s3://bucket"})
+
+
+DEVELOPMENT = {
+    **PRODUCTION,
+    "WARDGATE_ENV": "development",
+    "WARDGATE_HOME": "/srv/wardgate",
+    "WARDGATE_POLICY": "/srv/policy.yaml",
+    "UPSTREAM_URL": "https://upstream.example/v1",
+    "UPSTREAM_MODEL": "a-model",
+}
+
+
+@pytest.mark.parametrize("unseen", ["\n", "\r", "\t", "\0", "\u2028"])
+@pytest.mark.parametrize("name", DEVELOPMENT)
+def test_what_a_file_or_a_paste_leaves_behind_a_value_is_refused(name: str, unseen: str) -> None:
+    load_settings(environ=DEVELOPMENT)
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(environ={**DEVELOPMENT, name: DEVELOPMENT[name] + unseen})
+    assert caught.value.faults[0].path == name
+    assert unseen not in str(caught.value)

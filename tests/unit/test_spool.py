@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from shared.errors import StoreUnavailable
-from shared.stores.deliverer import Deliverer
 from shared.stores.events import Event
 from shared.stores.spool import SpoolBus
 from tests.support.sink import Received, Sink, sink
+from tests.support.stepped_deliverer import SteppedDeliverer
 from tests.support.stores import wait_until
 
 
@@ -53,17 +53,17 @@ def bus(tmp_path: Path) -> Iterator[SpoolBus]:
 
 
 @pytest.fixture
-def deliverer(tmp_path: Path, archive: Sink, clock: Travelling) -> Iterator[Deliverer]:
-    with Deliverer(tmp_path / "spool.db", {"archive": archive.url}, attempts=3, clock=clock) as running:
+def deliverer(tmp_path: Path, archive: Sink, clock: Travelling) -> Iterator[SteppedDeliverer]:
+    with SteppedDeliverer(tmp_path / "spool.db", {"archive": archive.url}, attempts=3, clock=clock) as running:
         yield running
 
 
-def drain(deliverer: Deliverer) -> None:
+def drain(deliverer: SteppedDeliverer) -> None:
     while deliverer.deliver_once():
         pass
 
 
-def test_events_wait_for_the_first_deliverer(bus: SpoolBus, deliverer: Deliverer, archive: Sink) -> None:
+def test_events_wait_for_the_first_deliverer(bus: SpoolBus, deliverer: SteppedDeliverer, archive: Sink) -> None:
     for number in range(10):
         bus.publish(event(number))
     assert deliverer.pending() == 10
@@ -73,7 +73,7 @@ def test_events_wait_for_the_first_deliverer(bus: SpoolBus, deliverer: Deliverer
     assert deliverer.deliver_once() == 0
 
 
-def test_the_oldest_go_first(bus: SpoolBus, deliverer: Deliverer, archive: Sink) -> None:
+def test_the_oldest_go_first(bus: SpoolBus, deliverer: SteppedDeliverer, archive: Sink) -> None:
     for number in range(12):
         bus.publish(event(number))
     for start in (0, 4, 8):
@@ -81,7 +81,7 @@ def test_the_oldest_go_first(bus: SpoolBus, deliverer: Deliverer, archive: Sink)
         assert sorted(archive.ids()[start:]) == sorted(f"e/{number}" for number in range(start, start + 4))
 
 
-def test_connections_are_kept(bus: SpoolBus, deliverer: Deliverer, archive: Sink) -> None:
+def test_connections_are_kept(bus: SpoolBus, deliverer: SteppedDeliverer, archive: Sink) -> None:
     for number in range(40):
         bus.publish(event(number))
     drain(deliverer)
@@ -89,7 +89,7 @@ def test_connections_are_kept(bus: SpoolBus, deliverer: Deliverer, archive: Sink
 
 
 def test_pauses_double_and_are_partly_random(
-    bus: SpoolBus, deliverer: Deliverer, archive: Sink, clock: Travelling
+    bus: SpoolBus, deliverer: SteppedDeliverer, archive: Sink, clock: Travelling
 ) -> None:
     archive.answer = lambda received: 503
     bus.publish(event(1))
@@ -105,7 +105,7 @@ def test_pauses_double_and_are_partly_random(
 
 
 def test_what_fails_too_often_becomes_a_dead_letter_with_its_reason(
-    bus: SpoolBus, deliverer: Deliverer, archive: Sink, clock: Travelling
+    bus: SpoolBus, deliverer: SteppedDeliverer, archive: Sink, clock: Travelling
 ) -> None:
     archive.answer = lambda received: 503 if received.id == "e/1" else 200
     bus.publish(event(1))
@@ -137,7 +137,7 @@ def test_what_fails_too_often_becomes_a_dead_letter_with_its_reason(
     ids=lambda value: value[:24].decode(errors="replace") if isinstance(value, bytes) else None,
 )
 def test_what_a_sink_refuses_is_a_dead_letter_at_once(
-    bus: SpoolBus, deliverer: Deliverer, archive: Sink, status: int, body: bytes, reason: str
+    bus: SpoolBus, deliverer: SteppedDeliverer, archive: Sink, status: int, body: bytes, reason: str
 ) -> None:
     archive.answer = lambda received: status if received.id == "e/1" else 200
     archive.body = body
@@ -152,7 +152,7 @@ def test_what_a_sink_refuses_is_a_dead_letter_at_once(
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 503, 301])
 def test_what_a_sink_cannot_take_now_is_tried_again(
-    bus: SpoolBus, deliverer: Deliverer, archive: Sink, clock: Travelling, status: int
+    bus: SpoolBus, deliverer: SteppedDeliverer, archive: Sink, clock: Travelling, status: int
 ) -> None:
     archive.answer = lambda received: status
     bus.publish(event(1))
@@ -166,7 +166,7 @@ def test_what_a_sink_cannot_take_now_is_tried_again(
 
 
 def test_connections_are_kept_over_refusals(
-    bus: SpoolBus, deliverer: Deliverer, archive: Sink, clock: Travelling
+    bus: SpoolBus, deliverer: SteppedDeliverer, archive: Sink, clock: Travelling
 ) -> None:
     archive.answer = lambda received: 400
     archive.body = b'{"error": {"code": "malformed_event"}}'
@@ -178,7 +178,7 @@ def test_connections_are_kept_over_refusals(
 
 
 def test_dead_letters_can_be_delivered_after_all(
-    bus: SpoolBus, deliverer: Deliverer, archive: Sink, clock: Travelling
+    bus: SpoolBus, deliverer: SteppedDeliverer, archive: Sink, clock: Travelling
 ) -> None:
     archive.answer = lambda received: 500
     bus.publish(event(1))
@@ -197,7 +197,7 @@ def test_dead_letters_can_be_delivered_after_all(
 def test_a_sink_that_is_not_there_is_a_reason_without_the_url(tmp_path: Path, bus: SpoolBus) -> None:
     with sink() as gone:
         url = gone.url
-    with Deliverer(tmp_path / "spool.db", {"archive": url}, attempts=1) as deliverer:
+    with SteppedDeliverer(tmp_path / "spool.db", {"archive": url}, attempts=1) as deliverer:
         bus.publish(event(1))
         deliverer.deliver_once()
         assert [letter.reason for letter in deliverer.dead_letters()] == ["no answer (NewConnectionError)"]
@@ -209,14 +209,16 @@ def test_a_sink_that_does_not_answer_in_time(tmp_path: Path, bus: SpoolBus, arch
         return 200
 
     archive.answer = hang
-    with Deliverer(tmp_path / "spool.db", {"archive": archive.url}, attempts=1, timeout_seconds=0.1) as deliverer:
+    with SteppedDeliverer(
+        tmp_path / "spool.db", {"archive": archive.url}, attempts=1, timeout_seconds=0.1
+    ) as deliverer:
         bus.publish(event(1))
         deliverer.deliver_once()
         assert [letter.reason for letter in deliverer.dead_letters()] == ["no answer (ReadTimeoutError)"]
     wait_until(lambda: bool(archive.received))
 
 
-def test_a_redirect_is_not_followed(bus: SpoolBus, deliverer: Deliverer, archive: Sink) -> None:
+def test_a_redirect_is_not_followed(bus: SpoolBus, deliverer: SteppedDeliverer, archive: Sink) -> None:
     archive.answer = lambda received: 307
     bus.publish(event(1))
     deliverer.deliver_once()
@@ -233,7 +235,7 @@ def test_a_sink_that_hangs_holds_up_no_other(tmp_path: Path, bus: SpoolBus, arch
 
     with (
         sink() as slow,
-        Deliverer(tmp_path / "spool.db", {"slow": slow.url, "archive": archive.url}) as deliverer,
+        SteppedDeliverer(tmp_path / "spool.db", {"slow": slow.url, "archive": archive.url}) as deliverer,
     ):
         slow.answer = hang
         stop = threading.Event()
@@ -254,7 +256,7 @@ def test_what_one_sink_lacks_stays_until_it_has_it(tmp_path: Path, bus: SpoolBus
     clock = Travelling()
     with sink() as other:
         other.answer = lambda received: 500
-        with Deliverer(
+        with SteppedDeliverer(
             tmp_path / "spool.db", {"archive": archive.url, "other": other.url}, attempts=9, clock=clock
         ) as deliverer:
             bus.publish(event(1))
@@ -270,18 +272,18 @@ def test_what_one_sink_lacks_stays_until_it_has_it(tmp_path: Path, bus: SpoolBus
 
 def test_a_new_deliverer_goes_on_at_other_addresses(tmp_path: Path, bus: SpoolBus, clock: Travelling) -> None:
     bus.publish(event(1))
-    with sink() as old, Deliverer(tmp_path / "spool.db", {"archive": old.url}, clock=clock) as deliverer:
+    with sink() as old, SteppedDeliverer(tmp_path / "spool.db", {"archive": old.url}, clock=clock) as deliverer:
         old.answer = lambda received: 500
         deliverer.deliver_once()
     bus.publish(event(2))
     clock.move(60)
-    with sink() as new, Deliverer(tmp_path / "spool.db", {"archive": new.url}, clock=clock) as deliverer:
+    with sink() as new, SteppedDeliverer(tmp_path / "spool.db", {"archive": new.url}, clock=clock) as deliverer:
         drain(deliverer)
         assert sorted(new.ids()) == ["e/1", "e/2"]
 
 
 def test_the_file_does_not_grow_with_what_was_delivered(
-    tmp_path: Path, bus: SpoolBus, deliverer: Deliverer, archive: Sink
+    tmp_path: Path, bus: SpoolBus, deliverer: SteppedDeliverer, archive: Sink
 ) -> None:
     for number in range(400):
         bus.publish(Event(f"e/{number}", "//test", "test", "2026-11-23T00:00:00Z", b"x" * 4000))
@@ -296,7 +298,7 @@ def test_an_unusable_spool_ends_the_deliverer(tmp_path: Path) -> None:
     (tmp_path / "spool.db").write_bytes(b"no database " * 100)
     stop = threading.Event()
     with (
-        Deliverer(tmp_path / "spool.db", {"archive": "http://127.0.0.1:9/"}) as deliverer,
+        SteppedDeliverer(tmp_path / "spool.db", {"archive": "http://127.0.0.1:9/"}) as deliverer,
         pytest.raises(StoreUnavailable, match="event spool"),
     ):
         deliverer.run(stop)

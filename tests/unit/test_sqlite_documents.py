@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import StoreUnavailable
-from shared.stores.documents import Write, unexpired
+from shared.stores.documents import Write
 from shared.stores.spool import SpoolQueue
 from shared.stores.sqlite_documents import SqliteDocuments
 
@@ -206,15 +206,6 @@ def test_a_sweep_deletes_what_has_expired_and_nothing_else(tmp_path: Path) -> No
     assert store.sweep(NOW) == 1200
     assert store.sweep(NOW) == 0
     assert [document.id for document in store.list("old")] == ["cleared", "later", "never", "renewed", "text"]
-
-
-def test_an_expired_document_is_read_until_it_is_swept(tmp_path: Path) -> None:
-    store = SqliteDocuments(tmp_path / "documents.db")
-    store.commit([Write("a/a", fields={"expires_at": NOW})])
-    document = store.get("a/a")
-    assert document is not None
-    assert unexpired(document, NOW) is None
-    assert unexpired(document, NOW - timedelta(microseconds=1)) is document
 
 
 def test_a_spool_is_told_from_documents(tmp_path: Path) -> None:

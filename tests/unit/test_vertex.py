@@ -96,6 +96,7 @@ def test_credentials_that_cannot_be_had(tmp_path, monkeypatch, connect):
     with pytest.raises(UpstreamFailure) as caught:
         connect().complete(chat(), "m", context(30))
     assert caught.value.error.code == "upstream_auth_failed"
+    assert caught.value.final
     assert not caught.value.retry
 
 
@@ -104,6 +105,7 @@ def test_a_token_endpoint_that_refuses(server, connect, monkeypatch):
     with pytest.raises(UpstreamFailure) as caught:
         connect().complete(chat(), "m", context(30))
     assert caught.value.error.code == "upstream_auth_failed"
+    assert not caught.value.final
     assert chats(server) == []
 
 

@@ -34,7 +34,7 @@ from shared.models.wire import (
     ToolCallDelta,
 )
 
-_PLAIN = re.compile(r"^[A-Za-z0-9._:/@-]{1,128}$")
+_PLAIN = re.compile(r"[A-Za-z0-9._:/@-]{1,128}\Z")
 _MAX_TOKENS = 10**9
 
 _FINISH_REASONS: dict[str, FinishReason] = {

@@ -55,7 +55,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ApiError | 
     if status in (503, 529):
         return UpstreamFailure(unavailable(), retry=True, unhealthy=True, retry_after=retry_after)
     passing = status in _PASSING or status >= 500
-    return UpstreamFailure(failed(), retry=passing, unhealthy=status >= 500, retry_after=retry_after)
+    return UpstreamFailure(failed(), retry=passing, unhealthy=status >= 500, final=not passing, retry_after=retry_after)
 
 
 def refusal_in_stream(error: Any) -> ApiError | UpstreamFailure:
@@ -86,12 +86,12 @@ def broken() -> UpstreamFailure:
     return UpstreamFailure(failed(), retry=True, unhealthy=True)
 
 
-def auth_failed() -> UpstreamFailure:
-    """The upstream does not accept Wardgate's credential, or there is none."""
+def auth_failed(*, final: bool = True) -> UpstreamFailure:
+    """The upstream does not accept Wardgate's credential, or there is none. Not ``final``: it cannot be had now."""
     error = ServiceUnavailable(
         "Wardgate could not sign in to the model's provider.", status=502, code="upstream_auth_failed"
     )
-    return UpstreamFailure(error, retry=False, unhealthy=False)
+    return UpstreamFailure(error, retry=False, unhealthy=False, final=final)
 
 
 def failed() -> ServiceUnavailable:

@@ -37,6 +37,7 @@ class UpstreamFailure(WardgateError):
         *,
         retry: bool,
         unhealthy: bool,
+        final: bool = False,
         retry_after: float | None = None,
     ) -> None:
         """
@@ -44,12 +45,14 @@ class UpstreamFailure(WardgateError):
             error: What the caller is told where nothing else answers either.
             retry: Whether the same target may answer in a moment.
             unhealthy: Whether this speaks against the target's health, so that its breaker counts it.
+            final: Whether the same request will fail here until somebody mends the configuration.
             retry_after: Seconds that the upstream asks to be left alone for.
         """
         super().__init__(error.message)
         self.error = error
         self.retry = retry
         self.unhealthy = unhealthy
+        self.final = final
         self.retry_after = retry_after
 
 

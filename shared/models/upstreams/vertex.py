@@ -9,7 +9,7 @@ their publisher (``google/gemini-2.5-flash``), and what OpenAI's format lacks go
 from __future__ import annotations
 
 import msgspec
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 
 from shared.models.upstreams.failures import auth_failed
 from shared.models.upstreams.openai import OpenAIUpstream
@@ -62,4 +62,4 @@ class AccessToken:
         try:
             return self._token.get(fresh=fresh)
         except GoogleAuthError as error:
-            raise auth_failed() from error
+            raise auth_failed(final=isinstance(error, DefaultCredentialsError)) from error
