@@ -1,4 +1,4 @@
-"""base64url as JOSE writes it; apart from ``jws``, so that whoever only signs does not load PyJWT."""
+"""base64url as JOSE writes it."""
 
 from __future__ import annotations
 

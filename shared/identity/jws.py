@@ -1,30 +1,18 @@
 """JSON Web Signatures: public keys as JWK, and the signatures they verify (RFC 7515, 7517, 7518, 8037).
 
-The cryptography is PyJWT's. What is decided here is which key may verify which algorithm.
+What is decided here is which keys of a set may verify which algorithms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import rsa
-from jwt import PyJWK
-from jwt.exceptions import PyJWTError
+
+from shared.identity.signatures import Key, algorithms_of, is_signed, read_public_key
 
 _MAX_KEYS = 100
-_RSA_BITS = range(2048, 8193)
-"""Fewer are too weak (RFC 7518, section 3.3); more would make a check slow."""
-
-_ALGORITHMS: Mapping[tuple[Any, Any], tuple[str, ...]] = {
-    ("RSA", None): ("RS256", "RS384", "RS512", "PS256"),
-    ("EC", "P-256"): ("ES256",),
-    ("EC", "P-384"): ("ES384",),
-    ("OKP", "Ed25519"): ("EdDSA",),
-}
-"""By ``kty`` and ``crv``. Secret keys (``oct``) are not here, so nothing can be taken for an HMAC secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +22,16 @@ class PublicKey:
     kid: str | None
     """Its id; None where the issuer gives it none."""
 
-    _by_algorithm: Mapping[str, PyJWK] = field(repr=False)
+    _key: Key = field(repr=False)
+    _algorithms: frozenset[str]
 
     def is_for(self, algorithm: str) -> bool:
         """Whether the key verifies signatures of this algorithm."""
-        return algorithm in self._by_algorithm
+        return algorithm in self._algorithms
 
     def verifies(self, algorithm: str, signed: bytes, signature: bytes) -> bool:
         """Whether ``signature`` is this key's over ``signed``, made with ``algorithm``."""
-        bound = self._by_algorithm.get(algorithm)
-        return bound is not None and bool(bound.Algorithm.verify(signed, bound.key, signature))
+        return algorithm in self._algorithms and is_signed(self._key, algorithm, signed, signature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +76,8 @@ def _read_key(jwk: Any) -> PublicKey | None:
         return None
     if jwk.get("use", "sig") != "sig" or "verify" not in jwk.get("key_ops", ("verify",)):
         return None
-    public = {name: jwk[name] for name in ("kty", "crv", "n", "e", "x", "y") if name in jwk}
-    kind = (public.get("kty"), None if public.get("kty") == "RSA" else public.get("crv"))
-    try:
-        algorithms = [name for name in _ALGORITHMS.get(kind, ()) if jwk.get("alg", name) == name]
-        bound = {name: PyJWK(public, name) for name in algorithms}
-    except (PyJWTError, ValueError, TypeError, AttributeError):  # whatever PyJWT makes of broken parameters
+    key = read_public_key(jwk)
+    if key is None:
         return None
-    strong = all(key.key.key_size in _RSA_BITS for key in bound.values() if isinstance(key.key, rsa.RSAPublicKey))
-    return PublicKey(jwk.get("kid"), bound) if bound and strong else None
+    algorithms = frozenset(name for name in algorithms_of(key) if jwk.get("alg", name) == name)
+    return PublicKey(jwk.get("kid"), key, algorithms) if algorithms else None

@@ -36,8 +36,8 @@ NEVER = (
 """Not at import in any function. The Google clients come with their adapter, where the settings name it."""
 
 BUDGETS = {
-    "guard": (230, ("google.auth", "jwt", "shared.local", "shared.cli")),
-    "model": (165, ("re2", "shared.local", "shared.cli", "shared.guards")),
+    "guard": (230, ("google.auth", "cryptography.x509", "shared.local", "shared.cli")),
+    "model": (120, ("re2", "cryptography.x509", "shared.local", "shared.cli", "shared.guards")),
     "audit_archive": (65, ("re2", "cryptography", "google.auth", "shared.guards", "shared.gateway")),
     "rotate_secrets": (70, ("re2", "cryptography", "google.auth", "shared.guards", "shared.gateway")),
 }
