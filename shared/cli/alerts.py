@@ -38,7 +38,8 @@ def _list(options: argparse.Namespace) -> int:
     settings = load_settings(needs={"documents"})
     need_home(settings, settings.documents)
     found = read_alerts(connect_documents(settings.documents), utc(SystemClock()))
-    alerts = [alert for alert in found if _is_wanted(alert, options)]
+    wanted = (alert for alert in found if _is_wanted(alert, options))
+    alerts = sorted(wanted, key=lambda alert: (alert.time, alert.signal, alert.level))
     if options.json:
         print_json([msgspec.structs.asdict(alert) for alert in alerts])
     else:
