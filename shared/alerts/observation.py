@@ -17,9 +17,7 @@ _INTERACTION, _DENIALS = "wardgate.interaction", "wardgate.denials"
 _KIND = "wardgate.key.kind"
 _PROMPT_CHARACTERS = "wardgate.prompt.characters"
 _INPUT, _OUTPUT = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
-_DENIALS_COUNT, _DENIALS_DECISION, _DENIALS_ERROR = (
-    f"wardgate.denials.{name}" for name in ("count", "decision", "error")
-)
+_DENIALS_COUNT, _DENIALS_DECISION = "wardgate.denials.count", "wardgate.denials.decision"
 _KILL_SWITCH = "kill_switch"
 """The error of a call that the kill switch is on for; while it cannot be read, the code is another one."""
 
@@ -117,12 +115,9 @@ def _of_interaction(attributes: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _of_denials(attributes: Mapping[str, Any]) -> dict[str, int]:
-    count = _count(attributes.get(_DENIALS_COUNT))
-    killed = attributes.get(_DENIALS_DECISION) == "killed" and attributes.get(_DENIALS_ERROR) == _KILL_SWITCH
-    return {
-        DENIALS: count if attributes.get(_DENIALS_DECISION) == "denied" else 0,
-        KILLED: count if killed else 0,
-    }
+    """Of counted events; those that were refused as malformed say nothing."""
+    denied = attributes.get(_DENIALS_DECISION) == "denied"
+    return {DENIALS: _count(attributes.get(_DENIALS_COUNT)) if denied else 0}
 
 
 def _count(value: Any) -> int:

@@ -10,9 +10,12 @@ import msgspec
 from shared.alerts.alert import Alert
 from shared.alerts.raising import COLLECTION
 from shared.errors import StoreUnavailable
+from shared.shapes import prepare
 from shared.stores.documents import Document, DocumentStore, unexpired
 
 _PAGE = 1000
+
+prepare(Alert)
 
 
 def read_alerts(documents: DocumentStore, now: datetime) -> Iterator[Alert]:

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
+from google.auth.exceptions import GoogleAuthError
 
 from shared.errors import StoreUnavailable
-from shared.identity.access_token import NoAccessToken
+from shared.shapes import prepare
 from shared.stores.secrets import Secret
 from shared.warehouse.rows import Row
 from shared.web.http_client import HttpClient, HttpError
@@ -32,9 +33,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Token(Protocol):
-    """Gives access tokens."""
+    """Gives access tokens, as ``shared.stores.access_token`` does."""
 
-    def __call__(self, *, fresh: bool = False) -> Secret: ...
+    def get(self, *, fresh: bool = False) -> Secret: ...
 
 
 class _Error(msgspec.Struct):
@@ -53,6 +54,9 @@ class _Failure(msgspec.Struct):
 class _Answer(msgspec.Struct, rename="camel"):
     insert_errors: list[_RowErrors] = []
     error: _Failure | None = None
+
+
+prepare(_Answer)
 
 
 class BigQueryWarehouse:
@@ -105,13 +109,13 @@ class BigQueryWarehouse:
         headers = {"content-type": "application/json"}
         try:
             if self._token is not None:
-                headers["authorization"] = f"Bearer {self._token(fresh=fresh).reveal().decode()}"
+                headers["authorization"] = f"Bearer {self._token.get(fresh=fresh).reveal().decode()}"
             with self._client.send("POST", self._path, headers=headers, body=body, deadline=deadline) as response:
                 return response.status, _read(response.read(_MAX_ANSWER))
         except HttpError as error:
             raise StoreUnavailable(f"BigQuery did not answer: {type(error).__name__}.") from error
-        except NoAccessToken as error:
-            raise StoreUnavailable(str(error)) from error
+        except GoogleAuthError as error:
+            raise StoreUnavailable("There are no credentials for BigQuery, or they cannot be renewed.") from error
 
     def _refuse(self, status: int, answer: _Answer) -> None:
         """Tell by BigQuery's own codes, never by its words, which may repeat a row."""

@@ -35,7 +35,7 @@ def connect_warehouse(uri: str) -> Warehouse:
                 raise _wrong("needs an absolute path after ://, as in sqlite:///var/lib/warehouse.db.")
             return SqliteWarehouse(path)
         case "bigquery":
-            from shared.identity.access_token import AccessToken
+            from shared.stores.access_token import AccessToken
             from shared.warehouse.bigquery import BASE_URL, SCOPE, BigQueryWarehouse
 
             named = _TABLE.fullmatch(uri)

@@ -131,7 +131,7 @@ PRODUCTION_ONLY = {
     "guard": "import shared.stores.secret_manager, shared.identity.google_identity",
     "model": "import shared.stores.secret_manager, google.auth.transport.urllib3",
     "audit_archive": "import shared.stores.folder_objects",
-    "audit_warehouse": "import shared.warehouse.bigquery, shared.identity.access_token",
+    "audit_warehouse": "import shared.warehouse.bigquery, shared.stores.access_token",
     "audit_alerts": "import shared.stores.firestore_documents",
     "rotate_secrets": "import shared.stores.secret_manager",
 }

@@ -13,17 +13,23 @@ from typing import Any
 
 import pytest
 
+from shared.audit.port import Operation, Operator
+from shared.audit.record import read_record
+from shared.audit.writer import ChainWriter
+from shared.clock import SystemClock
 from shared.errors import BadRequest, ConfigurationError, StoreUnavailable
-from shared.policy.types import ModelAlias, Price, Target
+from shared.policy.types import Audit, ModelAlias, Price, Target
 from shared.stores.events import Event
 from shared.stores.secrets import Secret
 from shared.warehouse.bigquery import BigQueryWarehouse
+from shared.warehouse.columns import COLUMNS, COMMON, EVENT, FINDING
 from shared.warehouse.connect import connect_warehouse
 from shared.warehouse.port import Warehouse
 from shared.warehouse.schema import FOLDER, published
 from shared.warehouse.sink import WarehouseSink
 from shared.warehouse.sqlite import SqliteWarehouse
 from tests.support import bigquery_server
+from tests.support.audit_events import MemoryBus, Peppers, interaction
 from tests.support.bigquery_server import BigQueryServer
 from tests.support.trail import Chain, finding
 
@@ -52,7 +58,7 @@ class Tokens:
     def __init__(self) -> None:
         self.given = 1
 
-    def __call__(self, *, fresh: bool = False) -> Secret:
+    def get(self, *, fresh: bool = False) -> Secret:
         self.given += fresh
         return Secret(f"token-{self.given}".encode())
 
@@ -211,6 +217,18 @@ def test_a_published_question_has_its_answer(asked: Kept, path: Path) -> None:
 
 def test_what_is_published_is_what_the_columns_say() -> None:
     assert {path.name: path.read_text() for path in FOLDER.glob("warehouse*")} == published()
+
+
+def test_columns_hold_attributes_that_writers_write() -> None:
+    bus = MemoryBus()
+    writer = ChainWriter(bus, Peppers(), Audit(), SystemClock(), "//wardgate/guard")
+    writer.record(interaction(error_code="rate_limit_exceeded", limit_exceeded="few"))
+    writer.record_operation(Operation("kill.on", "all", Operator("ann", "environment")))
+    written = {name for event in bus.events for name in read_record(event.data).attributes}
+    denials = {column.attribute for column in COLUMNS if column.name.startswith("denials")}
+    assert {column.attribute for column in (*COMMON, *EVENT) if column.attribute} - denials <= written
+    found = read_record(bus.events[1].data).attributes["wardgate.findings"][0]
+    assert {column.attribute for column in FINDING} <= found.keys()
 
 
 # --- BigQuery -----------------------------------------------------------------------------------
