@@ -93,9 +93,9 @@ class Target:
             return database.execute(query, values).fetchall()
 
     def documents(self) -> list[tuple[Any, ...]]:
-        """What the document store holds, and when it was written."""
-        with sqlite3.connect(f"file:{self.stack.home / 'documents.db'}?mode=ro", uri=True) as database:
-            return database.execute("SELECT collection, id, updated_at FROM documents ORDER BY 1, 2").fetchall()
+        """What the document store holds, and when it was written, but for what alerts count later by themselves."""
+        held = "SELECT collection, id, updated_at FROM documents WHERE collection NOT LIKE 'alert%' ORDER BY 1, 2"
+        return self._query("documents.db", held)
 
     def event(self, request_id: str) -> dict[str, Any]:
         """The archived event of a request, once it has arrived."""

@@ -119,6 +119,7 @@ class BigQueryServer:
     def _handler(server) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # head and body in one packet, or each answer waits for an acknowledgement
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
