@@ -163,6 +163,8 @@ def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | Non
     # An instance's disk is its memory, and goes with it.
     in_production("WARDGATE_EVENTS", settings.events, "spool", "loses events with the instance; name Pub/Sub.")
     in_production("WARDGATE_OBJECTS", settings.objects, "file", "loses objects with the instance; name Cloud Storage.")
+    in_production("WARDGATE_WAREHOUSE", settings.warehouse, "sqlite", "loses rows with the instance; name BigQuery.")
+    in_production("WARDGATE_ALERTS", settings.alerts, "spool", "loses alerts with the instance; name Pub/Sub.")
     in_production("WARDGATE_IDENTITY", settings.identity, "local", "is for development only; give google://.")
     in_production("WARDGATE_MODEL_URL", settings.model_url, "http", "must be https in production.")
     if faults:

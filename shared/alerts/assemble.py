@@ -38,7 +38,7 @@ def assemble(start: Start) -> AlertsSink:
     trail = ChainWriter(connect_events(settings.events), _NoPeppers(), Audit(mode="fail_close"), clock, SOURCE)
     atexit.register(trail.close)
     switch = SwitchOperator(documents, trail, _OPERATOR, clock)
-    raiser = Raiser(documents, connect_events(settings.alerts), switch, policy, clock)
+    raiser = Raiser(documents, connect_events(settings.alerts, setting="WARDGATE_ALERTS"), switch, policy, clock)
     return AlertsSink(documents, raiser, policy, clock)
 
 
@@ -46,4 +46,4 @@ def import_adapters(start: Start) -> None:
     """Import what these settings need, before gunicorn forks."""
     connect_documents(start.settings.documents)
     connect_events(start.settings.events)
-    connect_events(start.settings.alerts)
+    connect_events(start.settings.alerts, setting="WARDGATE_ALERTS")

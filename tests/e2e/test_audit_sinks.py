@@ -117,7 +117,7 @@ def test_rows_reach_bigquery_from_the_function(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "variable", "value"),
-    [("audit_warehouse", "WARDGATE_WAREHOUSE", "bigquery://nothing"), ("audit_alerts", "WARDGATE_ALERTS", "mail://x")],
+    [("audit_warehouse", "WARDGATE_WAREHOUSE", "bigquery://nothing"), ("audit_alerts", "WARDGATE_ALERTS", "spool://x")],
 )
 def test_a_setting_that_is_wrong_stops_the_start(tmp_path: Path, name: str, variable: str, value: str) -> None:
     with (
