@@ -43,6 +43,12 @@ class Settings:
     objects: str
     """``WARDGATE_OBJECTS``. ``file:///folder`` or ``gs://bucket``."""
 
+    warehouse: str
+    """``WARDGATE_WAREHOUSE``. ``sqlite:///path`` or ``bigquery://project/dataset/table``."""
+
+    alerts: str
+    """``WARDGATE_ALERTS``. Where alerts are published, as ``WARDGATE_EVENTS``."""
+
     model_url: str
     """``WARDGATE_MODEL_URL``. Address of the model function; also the audience of guard's ID token."""
 
@@ -67,11 +73,16 @@ _SCHEMES = {
     "WARDGATE_EVENTS": ("spool", "pubsub"),
     "WARDGATE_SECRETS": ("files", "secretmanager"),
     "WARDGATE_OBJECTS": ("file", "gs"),
+    "WARDGATE_WAREHOUSE": ("sqlite", "bigquery"),
+    "WARDGATE_ALERTS": ("spool", "pubsub"),
     "WARDGATE_IDENTITY": ("local", "google"),
 }
 
 
-ALL = frozenset({"documents", "events", "secrets", "objects", "model_url", "identity", "guard_service_account"})
+ALL = frozenset(
+    {"documents", "events", "secrets", "objects", "warehouse", "alerts"}
+    | {"model_url", "identity", "guard_service_account"}
+)
 
 
 def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | None = None) -> Settings:
@@ -139,6 +150,8 @@ def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | Non
         events=address("WARDGATE_EVENTS", f"spool://{home}/spool.db"),
         secrets=address("WARDGATE_SECRETS", f"files://{home}/secrets"),
         objects=address("WARDGATE_OBJECTS", f"file://{home}/objects"),
+        warehouse=address("WARDGATE_WAREHOUSE", f"sqlite://{home}/warehouse.db"),
+        alerts=address("WARDGATE_ALERTS", f"spool://{home}/alerts.db"),
         model_url=url("WARDGATE_MODEL_URL", "http://127.0.0.1:8081"),
         identity=address("WARDGATE_IDENTITY", f"local://{home}/identity"),
         guard_service_account=text("WARDGATE_GUARD_SERVICE_ACCOUNT", "guard@wardgate.local"),
@@ -150,6 +163,8 @@ def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | Non
     # An instance's disk is its memory, and goes with it.
     in_production("WARDGATE_EVENTS", settings.events, "spool", "loses events with the instance; name Pub/Sub.")
     in_production("WARDGATE_OBJECTS", settings.objects, "file", "loses objects with the instance; name Cloud Storage.")
+    in_production("WARDGATE_WAREHOUSE", settings.warehouse, "sqlite", "loses rows with the instance; name BigQuery.")
+    in_production("WARDGATE_ALERTS", settings.alerts, "spool", "loses alerts with the instance; name Pub/Sub.")
     in_production("WARDGATE_IDENTITY", settings.identity, "local", "is for development only; give google://.")
     in_production("WARDGATE_MODEL_URL", settings.model_url, "http", "must be https in production.")
     if faults:

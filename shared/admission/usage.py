@@ -24,9 +24,8 @@ from shared.models.wire import (
     ImagePart,
     UserMessage,
 )
+from shared.policy.prices import cost_of
 from shared.policy.types import ModelAlias, Price
-
-_MILLION = 1_000_000
 
 _FRAME_TOKENS = 64
 """Marks around a whole conversation, and what servers put around the declarations of tools."""
@@ -126,5 +125,4 @@ def _unreadable(request: ChatRequest) -> int:
 def _priced(usage: Usage, price: Price | None) -> Usage:
     if price is None:
         return usage
-    millionths = usage.prompt_tokens * price.input + usage.completion_tokens * price.output
-    return replace(usage, cost=-(-millionths // _MILLION))
+    return replace(usage, cost=cost_of(price, usage.prompt_tokens, usage.completion_tokens))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
-from shared.audit.record import MalformedRecord, Record, read_record
-from shared.errors import BadRequest, Conflict
+from shared.audit.delivery import read_delivered
+from shared.audit.record import Record
+from shared.errors import Conflict
 from shared.stores.objects import ObjectStore
 from shared.web.log import log
 
@@ -37,19 +38,12 @@ class Archive:
             data: Its data, stored as it is.
 
         Raises:
-            BadRequest: It is not a record of the audit trail, or the envelope is another event's.
+            BadRequest: It is not a record of this trail, or the envelope is another event's.
             Conflict: Another event has this place in the chain; it stays.
             StoreUnavailable: The object store does not answer; the event must be sent again.
         """
-        try:
-            record = read_record(data)
-            name = object_name(record)
-        except (MalformedRecord, ValueError) as error:
-            reason = str(error) if isinstance(error, MalformedRecord) else "The record's time is no date."
-            raise BadRequest(reason, code="malformed_event") from None
-        for attribute in ("id", "source", "type"):
-            if attributes.get(attribute) != getattr(record, attribute):
-                raise BadRequest(f"The envelope's {attribute} is not the record's.", code="malformed_event")
+        record = read_delivered(attributes, data)
+        name = object_name(record)
         if not self._objects.create(name, data) and self._objects.read(name) != data:
             log("ERROR", "audit.conflict", chain_uid=record.chain_uid, seq=record.seq)
             raise Conflict("Another event has this place in its chain.", code="event_conflict")

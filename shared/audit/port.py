@@ -67,8 +67,9 @@ class Operator:
     """Who works on Wardgate, as far as the machine they work on tells."""
 
     name: str
-    source: Literal["environment", "os_user"]
-    """``WARDGATE_OPERATOR`` says so, or it is the account that the process runs under."""
+    source: Literal["environment", "os_user", "function"]
+    """``WARDGATE_OPERATOR`` says so, or it is the account that the process runs under, or one of Wardgate's
+    functions acts by itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from shared.switch.document import Entry
 from shared.switch.operate import SwitchOperator, Turned
 from shared.switch.state import parse_scope
 
-_COLUMNS = ("scope", "since", "by", "reason")
+_COLUMNS = ("scope", "since", "until", "by", "reason")
 _SCOPE = "all, tenant:NAME, model:ALIAS, tool:NAME or key:ID"
 _SOURCE = "//wardgate/operator"
 
@@ -132,6 +132,7 @@ def _row(entry: Entry) -> dict[str, object]:
     return {
         "scope": entry.scope,
         "since": entry.since.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "until": None if entry.until is None else entry.until.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "by": entry.by,
         "reason": entry.reason,
     }

@@ -10,10 +10,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from shared.cli import audit, keys, kill, limits, policy, receipt, rotate, scan
+from shared.cli import alerts, audit, keys, kill, limits, policy, receipt, rotate, scan
 from shared.errors import ApiError, ConfigurationError, WardgateError
 
-_COMMANDS = (scan, keys, limits, audit, receipt, policy, rotate, kill)
+_COMMANDS = (scan, keys, limits, audit, alerts, receipt, policy, rotate, kill)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

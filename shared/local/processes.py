@@ -32,8 +32,8 @@ class Service:
     sink: bool = False
     """Whether events are delivered to it; a sink ends after the others, so that it gets their last events."""
 
-    probe: str | None = "/healthz"
-    """Path that answers, with anything but a 5xx, once the process serves. None: it serves once it listens."""
+    probe: str = "/healthz"
+    """Path that answers, with anything but a 5xx, once the process serves."""
 
 
 class Process:
@@ -74,9 +74,6 @@ class Process:
         """Whether it serves by now."""
         connection = http.client.HTTPConnection(HOST, self.service.port, timeout=2)
         try:
-            connection.connect()
-            if self.service.probe is None:
-                return True
             connection.request("GET", self.service.probe)
             return connection.getresponse().status < 500
         except (OSError, http.client.HTTPException):

@@ -120,12 +120,14 @@ def _settings(port: int) -> Settings:
 
 def _services(settings: Settings, port: int, local_model: str | None) -> list[Service]:
     """What runs, on ``port`` and those after it."""
-    served, upstream = _local_model(settings, port + 4) if local_model else ([], {})
+    served, upstream = _local_model(settings, port + 6) if local_model else ([], {})
     return [
         _function("guard", port),
         _function("model", port + 1, environment=upstream),
         _function("audit_archive", port + 2, niceness=SINK_NICENESS, sink=True),
         _function("rotate_secrets", port + 3, niceness=SINK_NICENESS),
+        _function("audit_warehouse", port + 4, niceness=SINK_NICENESS, sink=True),
+        _function("audit_alerts", port + 5, niceness=SINK_NICENESS, sink=True),
         *served,
     ]
 
@@ -142,7 +144,6 @@ def _function(
         environment=environment or {},
         niceness=niceness,
         sink=sink,
-        probe=None if sink else "/healthz",  # a sink takes events and nothing else
     )
 
 

@@ -274,6 +274,81 @@ class Audit(Section, frozen=True):
     """Whether an answer waits until its event is safe, or goes out even if that fails."""
 
 
+# --- alerts -------------------------------------------------------------------------------------
+
+Amount = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
+
+
+class Signal(Section, frozen=True):
+    """Something about a subject that is worth an alert."""
+
+    mode: Literal["on", "off"] = "on"
+
+
+class LadderSignal(Signal, frozen=True):
+    """A signal about which something may be done."""
+
+    action: Literal["flag", "throttle", "quarantine"] = "flag"
+    """The highest step that may be taken."""
+
+
+class BlocksSignal(LadderSignal, frozen=True):
+    """Requests that guards blocked."""
+
+    amount: Amount = 5
+
+
+class DenialsSignal(Signal, frozen=True):
+    """Requests that limits denied. Nothing is done about denials: they are harmless to all but the caller."""
+
+    amount: Amount = 500
+
+
+class SpendSignal(LadderSignal, frozen=True):
+    """Tokens beyond what the subject uses on the average."""
+
+    factor: Annotated[int, Meta(ge=2, le=1000)] = 5
+    """Times the mean of the subject's active windows among the 24 before …"""
+
+    amount: Amount = 200_000
+    """… and at least so many tokens."""
+
+
+class TemplatesSignal(LadderSignal, frozen=True):
+    """Prompts of nearly the same length that are at least half of what the subject asks: filled-in templates."""
+
+    amount: Amount = 1000
+
+
+class OutputSignal(LadderSignal, frozen=True):
+    """Tokens of answers."""
+
+    amount: Amount = 2_000_000
+
+
+class QuarantinedSignal(Signal, frozen=True):
+    """Requests of a key that is switched off."""
+
+    amount: Amount = 20
+
+
+class Alerts(Section, frozen=True):
+    """What is suspicious within one window of a subject, and what is done about it."""
+
+    window_seconds: Annotated[int, Meta(ge=60, le=86_400)] = 3600
+    blocks: BlocksSignal = field(default_factory=BlocksSignal)
+    denials: DenialsSignal = field(default_factory=DenialsSignal)
+    spend: SpendSignal = field(default_factory=SpendSignal)
+    templates: TemplatesSignal = field(default_factory=TemplatesSignal)
+    output: OutputSignal = field(default_factory=OutputSignal)
+    quarantined: QuarantinedSignal = field(default_factory=QuarantinedSignal)
+    throttle_seconds: Seconds = 60
+    """How long a step ``throttle`` stops the key."""
+
+    quarantine_seconds: Annotated[int, Meta(ge=1, le=7 * 86_400)] = 3600
+    """How long a step ``quarantine`` stops it."""
+
+
 class SecretPolicy(Section, frozen=True):
     """When secrets are due for rotation."""
 
@@ -300,4 +375,5 @@ class PolicyFile(Section, frozen=True):
     identity: Identity = field(default_factory=Identity)
     cors: Cors = field(default_factory=Cors)
     audit: Audit = field(default_factory=Audit)
+    alerts: Alerts = field(default_factory=Alerts)
     secrets: SecretPolicy = field(default_factory=SecretPolicy)

@@ -52,8 +52,12 @@ def connect_documents(uri: str, *, timeout_seconds: float = 2.0) -> DocumentStor
     raise _unknown(uri, "WARDGATE_DOCUMENTS", "sqlite:///path or firestore://project/database")
 
 
-def connect_events(uri: str) -> EventBus:
-    """The event bus at ``uri``: ``spool:///path`` or ``pubsub://project/topic``.
+def connect_events(uri: str, *, setting: str = "WARDGATE_EVENTS") -> EventBus:
+    """The event bus at ``uri``.
+
+    Args:
+        uri: ``spool:///path`` or ``pubsub://project/topic``.
+        setting: Names it where it is wrong.
 
     Raises:
         ConfigurationError: The URI is malformed or of another scheme.
@@ -62,12 +66,12 @@ def connect_events(uri: str) -> EventBus:
         case "spool":
             from shared.stores.spool import SpoolBus
 
-            return SpoolBus(_path(uri, "WARDGATE_EVENTS"))
+            return SpoolBus(_path(uri, setting))
         case "pubsub":
             from shared.stores.pubsub_bus import PubsubBus
 
-            return PubsubBus(*_topic(uri, "WARDGATE_EVENTS"))
-    raise _unknown(uri, "WARDGATE_EVENTS", "spool:///path or pubsub://project/topic")
+            return PubsubBus(*_topic(uri, setting))
+    raise _unknown(uri, setting, "spool:///path or pubsub://project/topic")
 
 
 def connect_dead_letters(uri: str, subscription: str) -> DeadLetters:

@@ -25,6 +25,12 @@ class Entry(msgspec.Struct, frozen=True):
     """The operator."""
 
     reason: str | None = None
+    until: datetime | None = None
+    """When it goes off by itself; None: never."""
+
+    def lasts(self, now: datetime) -> bool:
+        """Whether it is still on."""
+        return self.until is None or self.until > now
 
 
 class _Fields(msgspec.Struct):
@@ -34,7 +40,7 @@ class _Fields(msgspec.Struct):
 prepare(_Fields)
 
 
-def scopes_on(document: Document | None) -> frozenset[str]:
+def scopes_on(document: Document | None, now: datetime) -> frozenset[str]:
     """The scopes that are on; none where there is no document, since nobody has ever used the switch.
 
     What cannot be understood counts as ``all``: somebody has stopped something, and it must not go on.
@@ -42,7 +48,14 @@ def scopes_on(document: Document | None) -> frozenset[str]:
     if document is None:
         return frozenset()
     entries = document.fields.get("on")
-    return frozenset(map(_scope, entries)) if isinstance(entries, list) else frozenset({ALL})
+    if not isinstance(entries, list):
+        return frozenset({ALL})
+    return frozenset(_scope(entry) for entry in entries if not _is_over(entry, now))
+
+
+def _is_over(entry: Any, now: datetime) -> bool:
+    until = entry.get("until") if isinstance(entry, dict) else None
+    return isinstance(until, datetime) and until <= now
 
 
 def _scope(entry: Any) -> str:
@@ -53,7 +66,7 @@ def _scope(entry: Any) -> str:
 
 
 def read_entries(document: Document | None) -> list[Entry]:
-    """Everything that is on, with its circumstances.
+    """Everything that is on or was until its time was over, with its circumstances.
 
     Raises:
         ValueError: The document is damaged.

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from shared.audit.port import Operation, OperationTrail, Operator
@@ -18,6 +19,9 @@ from shared.switch.state import ALL, parse_scope
 
 MAX_ENTRIES = 500
 """So that the document, which every process reads every second, stays small."""
+
+MAX_TIMED_ENTRIES = 200
+"""Of them, those that go off by themselves: what Wardgate turns on must leave room for what people do."""
 
 _ATTEMPTS = 30
 _PAUSE_SECONDS = 0.05
@@ -54,8 +58,13 @@ class SwitchOperator:
         self._operator = operator
         self._clock = clock
 
-    def on(self, scope: str, reason: str | None = None) -> Turned:
+    def on(self, scope: str, reason: str | None = None, until: datetime | None = None) -> Turned:
         """Stop every call in ``scope``.
+
+        Args:
+            scope: As ``parse_scope`` takes it.
+            reason: One line.
+            until: When it goes off by itself; what is on for longer stays so.
 
         Raises:
             BadRequest: The scope or the reason is malformed, or too much is on.
@@ -65,8 +74,8 @@ class SwitchOperator:
         scope = parse_scope(scope)
         if reason is not None and not _REASON.fullmatch(reason):
             raise BadRequest("A reason is one line of at most 200 characters.", param="reason")
-        entry = Entry(scope, utc(self._clock), self._operator.name, reason)
-        turned = self._turn(scope, "on", lambda entries: [*entries, entry])
+        entry = Entry(scope, utc(self._clock), self._operator.name, reason, until)
+        turned = self._turn(scope, "on", lambda entries: _with(entries, entry))
         try:
             self._record("kill.on", scope, reason)
         except StoreUnavailable as error:
@@ -97,12 +106,14 @@ class SwitchOperator:
     def _turn(self, scope: str, state: Literal["on", "off"], change: Callable[[list[Entry]], list[Entry]]) -> Turned:
         """Change the document by compare-and-set, so that no other operator's change is lost."""
         for _ in range(_ATTEMPTS):
-            entries, updated_at, damaged = self._entries(for_scope=scope)
-            if any(entry.scope == scope for entry in entries) == (state == "on") and not damaged:
-                return Turned(scope, state, False, tuple(entries))
-            entries = change(entries)
+            found, updated_at, damaged = self._entries(for_scope=scope)
+            entries = change(found)
+            if entries == found and not damaged:
+                return Turned(scope, state, False, tuple(found))
             if len(entries) > MAX_ENTRIES:
                 raise BadRequest(f"At most {MAX_ENTRIES} scopes can be on; turn on '{ALL}'.", param="scope")
+            if len(entries) > len(found) and sum(entry.until is not None for entry in entries) > MAX_TIMED_ENTRIES:
+                raise BadRequest(f"At most {MAX_TIMED_ENTRIES} scopes can be on for a time.", param="scope")
             exists = None if updated_at is not None else False
             write = Write(PATH, fields_of(entries), replace=True, exists=exists, updated_at=updated_at)
             try:
@@ -121,7 +132,8 @@ class SwitchOperator:
         document = self._documents.get(PATH)
         updated_at = None if document is None else document.updated_at
         try:
-            return read_entries(document), updated_at, False
+            now = utc(self._clock)
+            return [entry for entry in read_entries(document) if entry.lasts(now)], updated_at, False
         except ValueError as error:
             if for_scope == ALL:
                 return [], updated_at, True
@@ -131,3 +143,11 @@ class SwitchOperator:
 
     def _record(self, action: str, scope: str, reason: str | None) -> None:
         self._trail.record_operation(Operation(action, scope, self._operator, reason))
+
+
+def _with(entries: list[Entry], new: Entry) -> list[Entry]:
+    """The entries with a new one, unless its scope is on for as long already."""
+    for entry in entries:
+        if entry.scope == new.scope and (entry.until is None or (new.until is not None and new.until <= entry.until)):
+            return entries
+    return [*(entry for entry in entries if entry.scope != new.scope), new]

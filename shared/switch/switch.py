@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+from shared.clock import Clock, SystemClock, utc
 from shared.errors import ServiceUnavailable, StoreError
 from shared.stores.documents import DocumentStore
 from shared.switch.document import PATH, scopes_on
@@ -51,11 +52,18 @@ class KillSwitch:
     Args:
         documents: Where the switch is kept; its deadline is how long a read may take.
         monotonic_ns: A clock that only goes forward.
+        clock: Tells when a scope that is on for a time only is over.
     """
 
-    def __init__(self, documents: DocumentStore, monotonic_ns: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self,
+        documents: DocumentStore,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        clock: Clock | None = None,
+    ) -> None:
         self._documents = documents
         self._now = monotonic_ns
+        self._clock = clock or SystemClock()
         self._view = View()
         self._reading = threading.Lock()
 
@@ -80,7 +88,7 @@ class KillSwitch:
             if need(self._view, began) == "nothing":  # whom we waited for has read it
                 return
             try:
-                self._view = seen(scopes_on(self._documents.get(PATH)), began)
+                self._view = seen(scopes_on(self._documents.get(PATH), utc(self._clock)), began)
             except StoreError as error:
                 self._view = failed(self._view, self._now())
                 log("ERROR", "kill_switch.unreadable", error=type(error).__name__)

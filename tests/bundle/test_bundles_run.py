@@ -131,6 +131,8 @@ PRODUCTION_ONLY = {
     "guard": "import shared.stores.secret_manager, shared.identity.google_identity",
     "model": "import shared.stores.secret_manager, google.auth.transport.urllib3",
     "audit_archive": "import shared.stores.folder_objects",
+    "audit_warehouse": "import shared.warehouse.bigquery, shared.stores.access_token",
+    "audit_alerts": "import shared.stores.firestore_documents",
     "rotate_secrets": "import shared.stores.secret_manager",
 }
 """What is imported only where the settings name Google's services."""
@@ -144,7 +146,9 @@ def test_the_lock_serves_production_too(deployed):
 EXPECTED = {
     "guard": [("GET", "/healthz", 200, b"ok"), ("GET", "/v1/models", 401, b"missing_credentials")],
     "model": [("GET", "/healthz", 200, b"ok"), ("POST", "/v1/chat/completions", 401, b"error")],
-    "audit_archive": [("POST", "/", 415, b"malformed_event")],
+    "audit_archive": [("GET", "/healthz", 200, b"ok"), ("POST", "/", 415, b"malformed_event")],
+    "audit_warehouse": [("GET", "/healthz", 200, b"ok"), ("POST", "/", 415, b"malformed_event")],
+    "audit_alerts": [("GET", "/healthz", 200, b"ok"), ("POST", "/", 415, b"malformed_event")],
     "rotate_secrets": [("GET", "/healthz", 200, b"ok"), ("GET", "/", 200, b"api-key-pepper")],
 }
 

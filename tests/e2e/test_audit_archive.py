@@ -11,25 +11,21 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import urllib3
 
-from shared.audit.record import seal
 from shared.audit.show import Filter, read_entries
 from shared.audit.verify import verify
 from shared.audit.writer import ChainWriter
 from shared.clock import SystemClock
 from shared.policy.types import Audit
-from shared.stores.events import Event
 from shared.stores.folder_objects import FolderObjects
 from shared.stores.spool import SpoolBus
 from tests.support.audit_events import Peppers, interaction
 from tests.support.function_process import FunctionProcess
+from tests.support.messages import CASES, MARKER, binary, made, post, status_of
 from tests.support.stepped_deliverer import SteppedDeliverer
-
-MARKER = "MARKER-xylophone-8713"
 
 
 @pytest.fixture(scope="module")
@@ -133,53 +129,11 @@ def test_a_killed_writer_leaves_a_whole_chain_of_all_it_told(sink: FunctionProce
 # --- refusals -----------------------------------------------------------------------------------
 
 
-def made(**changes: Any) -> Event:
-    place = {"source": "//wardgate/guard", "time": 1_795_000_000 * 10**9, "chain_uid": "a" * 32, "seq": 0}
-    return seal("wardgate.chain.open", {"n": 1}, **{**place, "prev_event": "0" * 64, **changes}).event
-
-
-def post(sink: FunctionProcess, body: bytes, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
-    sent = {"x-note": MARKER, "connection": "close", **headers}
-    return urllib3.request("POST", sink.url, body=body, headers=sent, retries=False, timeout=10)
-
-
-def binary(event: Event, **changes: str) -> dict[str, str]:
-    attributes = {**event.attributes(), **changes}
-    return {"content-type": "application/json"} | {f"ce-{name}": value for name, value in attributes.items()}
-
-
-GOOD = made()
-CASES = {
-    "no headers": (b"{}", {}),
-    "not json": (MARKER.encode(), {"content-type": "application/json"}),
-    "not json, binary": (MARKER.encode(), binary(GOOD)),
-    "empty": (b"", binary(GOOD)),
-    "invalid utf-8": (b"\xff\xfe" + MARKER.encode(), binary(GOOD)),
-    "deep": (b"[" * 50_000, binary(GOOD)),
-    "deep, structured": (b"[" * 50_000, {"content-type": "application/cloudevents+json"}),
-    "long number": (b"9" * 10_000, binary(GOOD)),
-    "long number, structured": (b"9" * 10_000, {"content-type": "application/cloudevents+json"}),
-    "structured": (
-        json.dumps({**GOOD.attributes(), "data": json.loads(GOOD.data), "note": MARKER}).encode(),
-        {"content-type": "application/cloudevents+json"},
-    ),
-    "pub/sub envelope": (
-        json.dumps({"subscription": "s", "message": {"data": MARKER, "messageId": "1"}}).encode(),
-        {"content-type": "application/json"},
-    ),
-    "foreign": (json.dumps({"note": MARKER}).encode(), binary(GOOD, type="com.example.other")),
-    "wrong version": (GOOD.data, binary(GOOD, specversion="9.9")),
-    "altered": (GOOD.data.replace(b'"n":1', b'"n":2'), binary(GOOD)),
-    "another's envelope": (GOOD.data, binary(made(seq=1))),
-    "too large": (b" " * (257 * 1024), binary(GOOD)),
-}
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_no_event_is_refused_in_a_few_words(sink: FunctionProcess, home: Path, case: str) -> None:
     before = list(objects(home).list(""))
     answer = post(sink, *CASES[case])
-    assert answer.status == {"too large": 413, "no headers": 415}.get(case, 400)
+    assert answer.status == status_of(case)
     told = json.loads(answer.data)["error"]
     assert len(told["message"]) < 80
     assert MARKER not in answer.data.decode() + str(answer.headers) + sink.output

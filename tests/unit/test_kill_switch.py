@@ -19,7 +19,7 @@ from shared.stores.documents import Document, Write
 from shared.stores.sqlite_documents import SqliteDocuments
 from shared.switch import state
 from shared.switch.document import PATH, scopes_on
-from shared.switch.operate import MAX_ENTRIES, SwitchOperator, Unrecorded
+from shared.switch.operate import MAX_ENTRIES, MAX_TIMED_ENTRIES, SwitchOperator, Unrecorded
 from shared.switch.state import (
     HOLD,
     RENEW_AFTER,
@@ -38,6 +38,9 @@ from shared.web.http_wire import PULSE_SECONDS
 from tests.support.virtual_time import ManualClock
 
 SECOND = 1_000_000_000
+NOON = datetime(2027, 1, 15, 12, 0, tzinfo=UTC)
+"""Four hours after the tests' clock begins."""
+
 CALL = state.scopes_of("acme", "k1", "fast", ["lookup"])
 
 
@@ -271,7 +274,7 @@ def test_a_store_that_fails_is_not_tried_by_every_call(switch: KillSwitch, sourc
     [{}, {"on": "all"}, {"on": 1}, {"on": ["all"]}, {"on": [{}]}, {"on": [{"scope": 1}]}, {"on": [{"scope": "x:y"}]}],
 )
 def test_what_cannot_be_understood_stops_everything(fields: dict[str, object]) -> None:
-    assert decide(seen(scopes_on(Document(PATH, fields, 1)), 0), CALL, 0) is not None
+    assert decide(seen(scopes_on(Document(PATH, fields, 1), NOON), 0), CALL, 0) is not None
 
 
 def test_one_thread_reads_while_others_go_on(switch: KillSwitch, source: Source, clock: ManualClock) -> None:
@@ -333,7 +336,7 @@ def operator(documents: SqliteDocuments, trail: Trail, clock: ManualClock) -> Sw
 
 
 def on(documents: SqliteDocuments) -> set[str]:
-    return set(scopes_on(documents.get(PATH)))
+    return set(scopes_on(documents.get(PATH), NOON))
 
 
 def test_on_and_off_are_independent_by_scope(operator: SwitchOperator, documents: SqliteDocuments) -> None:
@@ -422,3 +425,40 @@ def test_the_document_stays_small(operator: SwitchOperator, documents: SqliteDoc
     with pytest.raises(BadRequest):
         operator.on("key:more")
     assert len(on(documents)) == MAX_ENTRIES
+
+
+# --- for a time -----------------------------------------------------------------------------------
+
+
+def test_what_is_on_for_a_time_goes_off_by_itself(
+    operator: SwitchOperator, documents: SqliteDocuments, clock: ManualClock
+) -> None:
+    operator.on("key:k1", "alert", until=NOON)
+    reader = KillSwitch(documents, clock.time_ns, clock)
+    assert code(reader) == "kill_switch"
+    clock.advance(4 * 3600)
+    assert code(reader) is None
+    assert (on(documents), operator.status()) == (set(), [])
+    operator.on("tenant:acme")
+    assert [entry["scope"] for entry in documents.get(PATH).fields["on"]] == ["tenant:acme"]  # type: ignore[union-attr]
+
+
+def test_the_longer_time_counts(operator: SwitchOperator) -> None:
+    later = NOON.replace(hour=13)
+    for until, changed in [(NOON, True), (NOON, False), (later, True), (NOON, False), (None, True), (later, False)]:
+        assert operator.on("key:k1", until=until).changed is changed
+    assert [entry.until for entry in operator.status()] == [None]
+
+
+def test_what_goes_off_by_itself_leaves_room_for_what_people_do(
+    operator: SwitchOperator, documents: SqliteDocuments
+) -> None:
+    entries = [
+        {"scope": f"key:{number}", "since": NOON, "by": "audit_alerts", "reason": None, "until": NOON}
+        for number in range(MAX_TIMED_ENTRIES)
+    ]
+    documents.commit([Write(PATH, {"on": entries})])
+    with pytest.raises(BadRequest):
+        operator.on("key:more", until=NOON)
+    assert operator.on("key:0", until=NOON.replace(hour=13)).changed
+    assert operator.on("key:more").changed

@@ -12,6 +12,8 @@ PRODUCTION = {
     "WARDGATE_EVENTS": "pubsub://project-1/audit",
     "WARDGATE_SECRETS": "secretmanager://project-1",
     "WARDGATE_OBJECTS": "gs://bucket-1",
+    "WARDGATE_WAREHOUSE": "bigquery://project-1/audit/records",
+    "WARDGATE_ALERTS": "pubsub://project-1/alerts",
     "WARDGATE_MODEL_URL": "https://model.example.com",
     "WARDGATE_IDENTITY": "google://",
     "WARDGATE_GUARD_SERVICE_ACCOUNT": "guard@project-1.iam.gserviceaccount.com",
@@ -28,6 +30,8 @@ def test_production_runs_on_google_clouds_stores() -> None:
     [
         ("WARDGATE_EVENTS", "spool:///var/spool.db"),
         ("WARDGATE_OBJECTS", "file:///var/objects"),
+        ("WARDGATE_WAREHOUSE", "sqlite:///var/warehouse.db"),
+        ("WARDGATE_ALERTS", "spool:///var/alerts.db"),
         ("WARDGATE_SECRETS", "files:///var/secrets"),
         ("WARDGATE_IDENTITY", "local:///var/identity"),
     ],

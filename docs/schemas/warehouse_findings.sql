@@ -1,0 +1,1 @@
+SELECT day, time, chain_uid, seq, finding, type, source, fingerprint, request_id, route, tenant, key_id, key_kind, user_hmac, model, decision, guard, kind, owasp, score, action, enforced, part FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY day, chain_uid, seq, finding ORDER BY fingerprint) AS copy FROM `${table}` WHERE finding > 0) AS numbered WHERE copy = 1
