@@ -61,17 +61,10 @@ class Journal:
         line = b"%b+%b\n" % (marks, data)
         if self._size + len(line) > MAX_BYTES:
             raise OSError("The journal is full.")
-        try:
-            written = os.write(self._descriptor, line)
-        except OSError:
-            os.ftruncate(self._descriptor, self._size)
-            raise
-        if written != len(line):
-            os.ftruncate(self._descriptor, self._size)
-            raise OSError("The disk is full.")
+        _write(self._descriptor, line, self._size)
         self._acknowledged.clear()
         place = self._size + len(marks) + 1
-        self._size += written
+        self._size += len(line)
         return place
 
     def acknowledged(self, seq: int) -> None:
@@ -97,8 +90,7 @@ class Journal:
                 lines.append(b"+%b\n" % self.read(place, length))
                 places.append(size + 1)
                 size += len(lines[-1])
-            if os.write(descriptor, b"".join(lines)) != size:
-                raise OSError("The disk is full.")
+            _write(descriptor, b"".join(lines), 0)
             draft.replace(self._path)
         except BaseException:
             os.close(descriptor)
@@ -177,6 +169,18 @@ class LeftBehind:
     def remove(self) -> None:
         """Everything in it is on the bus."""
         self.path.unlink(missing_ok=True)
+
+
+def _write(descriptor: int, data: bytes, size: int) -> None:
+    """Append to a file of this size, wholly or not at all."""
+    try:
+        written = os.write(descriptor, data)
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
+    if written != len(data):
+        os.ftruncate(descriptor, size)
+        raise OSError("The disk is full.")
 
 
 def _own_new(path: Path) -> int:

@@ -16,6 +16,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -216,4 +217,9 @@ def timestamp(time: int) -> str:
         time: Nanoseconds since the Unix epoch.
     """
     whole, fraction = divmod(time, _SECOND)
-    return f"{datetime.fromtimestamp(whole, UTC).isoformat()[:19]}.{fraction // 1000:06d}Z"
+    return f"{_to_the_second(whole)}.{fraction // 1000:06d}Z"
+
+
+@lru_cache(maxsize=16)
+def _to_the_second(time: int) -> str:
+    return datetime.fromtimestamp(time, UTC).isoformat()[:19]

@@ -78,6 +78,17 @@ class Peppers(Protocol):
 class ChainWriter:
     """A ``Trail`` that writes one chain for each process. Thread-safe; opens its chain at first use."""
 
+    _lock: threading.Lock
+    """Held to take a place or to note what became of an event; never while anybody waits for a store."""
+
+    _turn: threading.RLock
+    """Held by the thread that opens the chain or sends again what waits."""
+
+    _chain: Chain
+    _tally: Tally
+    _left_behind: bool
+    """Whether processes that have died may have left events behind."""
+
     def __init__(
         self,
         bus: EventBus,
@@ -336,7 +347,7 @@ class ChainWriter:
             log("WARNING", "audit.count_untold", error=type(error).__name__)
 
     def _head_is_due(self, chain: Chain) -> bool:
-        if self._heads is None or chain.length - chain.registered <= EVERY and chain.registered >= 0:
+        if self._heads is None or (chain.length - chain.registered <= EVERY and chain.registered >= 0):
             return False
         with self._lock:
             if chain.registering or not self._heads.ready or (head := chain.known()) is None:
@@ -358,13 +369,10 @@ class ChainWriter:
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
-        """Held to take a place or to note what became of an event; never while anybody waits for a store."""
         self._turn = threading.RLock()
-        """Held by the thread that opens the chain or sends again what waits."""
         self._chain = Chain(self._source)
         self._tally = Tally()
-        self._left_behind = True
-        """Whether processes that have died may have left events behind."""
+        self._left_behind = self._journals is not None
 
     def _begin_anew(self) -> None:
         """After a fork: the chain is the parent's, and a thread that is not here may have held a lock."""

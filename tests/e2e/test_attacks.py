@@ -103,7 +103,7 @@ class Target:
         while time.monotonic() < deadline:
             for file in (self.stack.home / "objects" / "archive").rglob("*.json"):
                 attributes = json.loads(file.read_bytes())["attributes"]
-                if attributes.get("wardgate.request.id") == request_id:
+                if attributes.get("wardgate.request.id") == request_id and "wardgate.decision" in attributes:
                     return attributes
             time.sleep(0.05)
         raise AssertionError(f"no event of {request_id} in the archive")
