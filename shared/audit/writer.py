@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -41,6 +40,7 @@ from shared.audit.content import ContentSealer
 from shared.audit.event import PEPPER, Attributes, CloseAttributes, OpenAttributes
 from shared.audit.heads import EVERY, Heads
 from shared.audit.journal import Journals
+from shared.audit.outbox import Outbox
 from shared.audit.port import Interaction, Operation, Recorded, Started, TurnedAway, Unacknowledged
 from shared.audit.record import (
     CHAIN_CLOSE,
@@ -56,14 +56,8 @@ from shared.audit.tally import Counted, Tally
 from shared.clock import Clock
 from shared.errors import StoreError, StoreUnavailable
 from shared.policy.types import Audit
-from shared.stores.events import Event, EventBus
+from shared.stores.events import EventBus
 from shared.web.log import log
-
-_PAUSE = 250_000_000
-"""After a failure, nanoseconds for which the bus is left alone, so that requests do not queue for its timeout."""
-
-_CATCH_UP = 1_000_000_000
-"""Nanoseconds that one request spends at most on events of others that wait."""
 
 _COUNTED_AT_ONCE = 2
 """Counted events that one request writes at most; each request adds one at most."""
@@ -81,13 +75,9 @@ class ChainWriter:
     _lock: threading.Lock
     """Held to take a place or to note what became of an event; never while anybody waits for a store."""
 
-    _turn: threading.RLock
-    """Held by the thread that opens the chain or sends again what waits."""
-
     _chain: Chain
+    _outbox: Outbox
     _tally: Tally
-    _left_behind: bool
-    """Whether processes that have died may have left events behind."""
 
     def __init__(
         self,
@@ -173,7 +163,7 @@ class ChainWriter:
         for counted in self._tally.all():
             self._tell(counted)
         chain = self._chain
-        self._send_waiting(chain)
+        self._outbox.catch_up(chain)
         closing = None
         with self._lock:
             if chain.length and not chain.streams:
@@ -181,7 +171,7 @@ class ChainWriter:
                 closing = chain.append(CHAIN_CLOSE, encode(attributes), self._clock.time_ns())
             self._chain = Chain(self._source)
         if closing is not None:
-            self._publish(chain, closing, closing.event)
+            self._outbox.publish(chain, closing, closing.event)
         self._register(chain, closed=closing is not None and not chain.pending)
         with self._lock:
             chain.close()
@@ -204,7 +194,7 @@ class ChainWriter:
         chain, waiting = self._take(type_, compose, ends)
         helper = self._start_beside(chain) if beside else None
         try:
-            published = self._publish(chain, waiting, waiting.event)
+            published = self._outbox.publish(chain, waiting, waiting.event)
         finally:
             if helper is not None:
                 helper.join()
@@ -243,11 +233,11 @@ class ChainWriter:
         """This process's chain, open, with nothing waiting as far as the bus takes it."""
         chain = self._chain
         if not chain.length:
-            with self._turn:
+            with self._outbox.turn:
                 if not self._chain.length:
                     self._open(self._chain)
-        elif chain.failed or self._left_behind:
-            self._send_waiting(chain)
+        else:
+            self._outbox.catch_up(chain)
         return self._chain
 
     def _open(self, chain: Chain) -> None:
@@ -258,61 +248,9 @@ class ChainWriter:
                 log("WARNING", "audit.journal_failed", chain_uid=chain.uid, error=type(error).__name__)
         with self._lock:
             opening = chain.append(CHAIN_OPEN, encode(OpenAttributes(self._policy.mode)), self._clock.time_ns())
-        if not self._publish(chain, opening, opening.event) and self._strict:
+        if not self._outbox.publish(chain, opening, opening.event) and self._strict:
             raise StoreUnavailable("The audit chain's first event is not acknowledged yet.")
-        self._send_left_behind(chain, time.monotonic_ns() + _CATCH_UP)
-
-    def _publish(self, chain: Chain, waiting: Waiting, event: Event | None) -> bool:
-        """Hand an event to the bus, which is left alone for a moment after a failure."""
-        published = False
-        try:
-            if event is not None and time.monotonic_ns() >= chain.paused_until:
-                self._bus.publish(event)
-                published = True
-        except StoreUnavailable:
-            chain.paused_until = time.monotonic_ns() + _PAUSE
-            log("WARNING", "audit.not_acknowledged", chain_uid=chain.uid, waiting=len(chain.pending))
-        finally:
-            with self._lock:
-                (chain.acknowledged if published else chain.send_again)(waiting)
-        return published
-
-    # --- what waits -----------------------------------------------------------------------------
-
-    def _send_waiting(self, chain: Chain) -> None:
-        """Send again what waits, as far as the bus takes it. One thread does; in ``fail_close`` others wait for it."""
-        if time.monotonic_ns() < chain.paused_until or not self._turn.acquire(blocking=self._strict):
-            return
-        try:
-            deadline = time.monotonic_ns() + _CATCH_UP
-            while chain.paused_until <= time.monotonic_ns() < deadline:
-                with self._lock:
-                    waiting = chain.next_failed()
-                if waiting is None:
-                    self._send_left_behind(chain, deadline)
-                    return
-                self._publish(chain, *waiting)
-        finally:
-            self._turn.release()
-
-    def _send_left_behind(self, chain: Chain, deadline: int) -> None:
-        """Send what processes that have died could not, until it is done or the time is over."""
-        if self._journals is None or not self._left_behind:
-            return
-        try:
-            for journal in self._journals.left_behind():
-                for event in journal.events():
-                    if time.monotonic_ns() >= deadline:
-                        return
-                    self._bus.publish(event)
-                journal.remove()
-        except StoreUnavailable:
-            chain.paused_until = time.monotonic_ns() + _PAUSE
-        except OSError as error:
-            self._left_behind = False
-            log("WARNING", "audit.journal_failed", chain_uid=chain.uid, error=type(error).__name__)
-        else:
-            self._left_behind = False
+        self._outbox.catch_up(chain)
 
     # --- beside a request's own event -----------------------------------------------------------
 
@@ -369,10 +307,9 @@ class ChainWriter:
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
-        self._turn = threading.RLock()
         self._chain = Chain(self._source)
         self._tally = Tally()
-        self._left_behind = self._journals is not None
+        self._outbox = Outbox(self._bus, self._journals, self._lock, strict=self._strict)
 
     def _begin_anew(self) -> None:
         """After a fork: the chain is the parent's, and a thread that is not here may have held a lock."""

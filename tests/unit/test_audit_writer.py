@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.audit import chain as chain_module
-from shared.audit import writer as writer_module
+from shared.audit import outbox as outbox_module
 from shared.audit.port import Recorded
 from shared.audit.record import CHAIN_CLOSE, CHAIN_OPEN, GENESIS, INTERACTION, Record, read_record
 from shared.audit.verify import Verification, verify
@@ -24,7 +24,7 @@ from tests.support.virtual_time import ManualClock
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try the bus at once after a failure."""
-    monkeypatch.setattr(writer_module, "_PAUSE", 0)
+    monkeypatch.setattr(outbox_module, "_PAUSE", 0)
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_best_effort_keeps_so_much_and_its_losses_show(bus: MemoryBus, monkeypat
 
 
 def test_after_a_failure_the_bus_is_left_alone_for_a_moment(bus: MemoryBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "_PAUSE", 60_000_000_000)
+    monkeypatch.setattr(outbox_module, "_PAUSE", 60_000_000_000)
     writer = make(bus)
     bus.down = True
     with pytest.raises(StoreUnavailable):
