@@ -79,12 +79,11 @@ class Outbox:
             return
         try:
             deadline = time.monotonic_ns() + _CATCH_UP
-            while chain.paused_until <= time.monotonic_ns() < deadline:
+            while time.monotonic_ns() < deadline:
                 with self._lock:
                     waiting = chain.next_failed()
-                if waiting is None:
+                if waiting is None or not self.publish(chain, *waiting):
                     return
-                self.publish(chain, *waiting)
         finally:
             self.turn.release()
 
