@@ -48,6 +48,9 @@ class Chain:
         self.head = GENESIS
         """Fingerprint of the newest record."""
 
+        self.opened = False
+        """Whether events may be appended after the first."""
+
         self.opened_at = ""
         self.journal: Journal | None = None
         self.pending: dict[int, Waiting] = {}

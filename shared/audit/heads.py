@@ -1,8 +1,8 @@
 """The head registry: how far each chain has come, outside of the archive, so that a cut end shows.
 
 A document for each chain, ``audit_heads/<chain_uid>``: ``seq`` and ``fingerprint`` of the newest record up to
-which the bus has acknowledged everything, ``opened_at`` (RFC 3339) and ``closed``. It is written with the chain's first
-interaction, every 16 events and at the close, and never claims an event that only this process knows.
+which the bus has acknowledged everything, ``opened_at`` (RFC 3339) and ``closed``. It is written before the chain's
+first interaction, every 16 events and at the close, and never claims an event that only this process knows.
 """
 
 from __future__ import annotations

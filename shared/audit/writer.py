@@ -39,7 +39,7 @@ from shared.audit.compose import (
 from shared.audit.content import ContentSealer
 from shared.audit.event import PEPPER, Attributes, CloseAttributes, OpenAttributes
 from shared.audit.heads import EVERY, Heads
-from shared.audit.journal import Journals
+from shared.audit.journal import Journal, Journals
 from shared.audit.outbox import Outbox
 from shared.audit.port import Interaction, Operation, Recorded, Started, TurnedAway, Unacknowledged
 from shared.audit.record import (
@@ -232,25 +232,38 @@ class ChainWriter:
     def _ready_chain(self) -> Chain:
         """This process's chain, open, with nothing waiting as far as the bus takes it."""
         chain = self._chain
-        if not chain.length:
-            with self._outbox.turn:
-                if not self._chain.length:
-                    self._open(self._chain)
-        else:
+        if chain.opened:
             self._outbox.catch_up(chain)
+        else:
+            with self._outbox.turn:
+                if not self._chain.opened:
+                    self._open(self._chain)
         return self._chain
 
     def _open(self, chain: Chain) -> None:
-        if self._journals is not None:
-            try:
-                chain.journal = self._journals.open(chain.uid)
-            except OSError as error:
-                log("WARNING", "audit.journal_failed", chain_uid=chain.uid, error=type(error).__name__)
-        with self._lock:
-            opening = chain.append(CHAIN_OPEN, encode(OpenAttributes(self._policy.mode)), self._clock.time_ns())
-        if not self._outbox.publish(chain, opening, opening.event) and self._strict:
+        """Write the open event and register the chain, before anybody can be answered: else a chain could vanish
+        with nobody knowing of it."""
+        if chain.length:
+            self._outbox.catch_up(chain)
+        else:
+            chain.journal = self._new_journal(chain)
+            with self._lock:
+                opening = chain.append(CHAIN_OPEN, encode(OpenAttributes(self._policy.mode)), self._clock.time_ns())
+            self._outbox.publish(chain, opening, opening.event)
+        if chain.pending and self._strict:
             raise StoreUnavailable("The audit chain's first event is not acknowledged yet.")
+        self._register(chain)
+        chain.opened = True
         self._outbox.catch_up(chain)
+
+    def _new_journal(self, chain: Chain) -> Journal | None:
+        if self._journals is None:
+            return None
+        try:
+            return self._journals.open(chain.uid)
+        except OSError as error:
+            log("WARNING", "audit.journal_failed", chain_uid=chain.uid, error=type(error).__name__)
+            return None
 
     # --- beside a request's own event -----------------------------------------------------------
 
