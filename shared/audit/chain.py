@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import heapq
 import uuid
+from dataclasses import dataclass
 
 import msgspec
 
-from shared.audit.heads import Head
 from shared.audit.journal import COMPACT_BYTES, Journal
 from shared.audit.record import GENESIS, EventType, event_of, seal
 from shared.stores.events import Event
@@ -21,6 +21,16 @@ from shared.web.log import log
 
 MAX_WAITING = 1000
 """Unacknowledged events in memory; more are in the journal only, or lost where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A chain as far as the bus has all of it."""
+
+    seq: int
+    fingerprint: str
+    opened_at: str
+    closed: bool = False
 
 
 class Waiting:
@@ -134,7 +144,7 @@ class Chain:
         else:
             first = next(iter(self.pending.values()))
             seq, fingerprint = first.seq - 1, first.previous
-        return None if seq < 0 else Head(self.uid, seq, fingerprint, self.opened_at, closed)
+        return None if seq < 0 else Head(seq, fingerprint, self.opened_at, closed)
 
     def close(self) -> None:
         """Nothing is appended any more; what is not acknowledged stays in the journal."""

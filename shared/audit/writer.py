@@ -298,23 +298,17 @@ class ChainWriter:
             log("WARNING", "audit.count_untold", error=type(error).__name__)
 
     def _head_is_due(self, chain: Chain) -> bool:
-        if self._heads is None or (chain.length - chain.registered <= EVERY and chain.registered >= 0):
+        if self._heads is None or 0 <= chain.registered >= chain.length - EVERY:
             return False
         with self._lock:
-            if chain.registering or not self._heads.ready or (head := chain.known()) is None:
-                return False
-            chain.registering = chain.registered < 0 or head.seq - chain.registered >= EVERY
-            return chain.registering
+            return self._heads.is_due(chain)
 
     def _register(self, chain: Chain, *, closed: bool = False) -> None:
-        """Write the chain's head to the registry. Never raises a store's error."""
+        if self._heads is None:
+            return
         with self._lock:
             head = chain.known(closed=closed)
-        try:
-            if self._heads is not None and head is not None and self._heads.register(head):
-                chain.registered = max(chain.registered, head.seq)
-        finally:
-            chain.registering = False
+        self._heads.register(chain, head)
 
     # --- this process ---------------------------------------------------------------------------
 
