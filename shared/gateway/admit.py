@@ -10,7 +10,7 @@ from shared.gateway.exchange import Exchange
 def admit(exchange: Exchange, estimate: Usage) -> dict[str, str]:
     """Reserve every limit for the exchange and return the headers that tell how they stand.
 
-    A denial that cost no commit is not recorded either: whoever attacks must not fill the trail.
+    A denial that cost no commit is counted, not recorded by itself: whoever attacks must not fill the trail.
 
     Raises:
         LimitExceeded: A limit is used up; the denial is recorded unless this process repeats an earlier one.
@@ -23,13 +23,13 @@ def admit(exchange: Exchange, estimate: Usage) -> dict[str, str]:
         exchange.limit_exceeded = denial.exceeded.name
         exchange.denial = (denial.seq, denial.epoch)
         if denial.seq is None and denial.unknown is None:
-            exchange.decision = "denied"
+            exchange.turned_away(denial.exceeded.name)
         else:
             exchange.admission_mode, exchange.admission_unknown = denial.mode, denial.unknown
             exchange.end("denied", denial.code)
         raise
-    except LargerThanLimit:
-        exchange.decision = "denied"
+    except LargerThanLimit as denial:
+        exchange.turned_away(denial.limit)
         raise
     except AdmissionUnavailable as error:
         exchange.admission_mode, exchange.admission_unknown = "closed", error.unknown

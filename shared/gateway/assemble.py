@@ -6,6 +6,9 @@ import atexit
 
 from shared.admission.idempotency import Idempotency
 from shared.admission.limiter import connect_limiter
+from shared.audit.content import ContentSealer, SecretWrapper
+from shared.audit.heads import Heads
+from shared.audit.journal import Journals
 from shared.audit.writer import ChainWriter
 from shared.clock import SystemClock
 from shared.gateway.receipt_keys import ReceiptKeys
@@ -39,7 +42,16 @@ def assemble(start: Start, pipeline: Pipeline) -> Services:
     store = connect_secrets(settings.secrets)
     secrets = SecretReader(store, settings.environment)
     receipts = ReceiptKeys(secrets, store)
-    trail = ChainWriter(connect_events(settings.events), secrets, policy.audit, clock, _AUDIT_SOURCE)
+    trail = ChainWriter(
+        connect_events(settings.events),
+        secrets,
+        policy.audit,
+        clock,
+        _AUDIT_SOURCE,
+        heads=Heads(documents),
+        journals=Journals(settings.journals),
+        content=ContentSealer(documents, SecretWrapper(secrets)) if policy.audit.content == "sealed" else None,
+    )
     atexit.register(trail.close)
     return Services(
         policy=start.policy,

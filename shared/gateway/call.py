@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from shared.identity.caller import Caller
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """Who calls, and by which ids the call is known."""
 
     request_id: str
     caller: Caller
     trace_id: str | None
+    recorded: bool = False
+    """Whether the trail has been told of it, by an event of its own or as one of many."""

@@ -54,11 +54,10 @@ def chat(services: Services, request: Request, call: Call) -> Response:
     caller = _with_user(call.caller, asked.chat.user)
     exchange = Exchange(
         services,
-        call.request_id,
+        call,
         "chat.completions",
         caller,
         services.clock.time_ns(),
-        call.trace_id,
         user=caller.user,
         model=asked.chat.model,
         stream=bool(asked.chat.stream),
@@ -144,9 +143,11 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
     if asked.chat.stream:
         upstream = _answered(exchange, lambda: services.model.stream(forwarded, call))
         wants_usage = bool(asked.chat.stream_options and asked.chat.stream_options.include_usage)
-        return StreamedAnswer(
+        streamed = StreamedAnswer(
             exchange, once, upstream, inspection.request, scopes=asked.scopes, wants_usage=wants_usage
-        ).response(headers)
+        )
+        streamed.start()
+        return streamed.response(headers)
     answer = _answered(exchange, lambda: services.model.complete(forwarded, call))
     exchange.answered_by(answer.upstream, answer.upstream_model)
     exchange.usage = answer.completion.usage or None

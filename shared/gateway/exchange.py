@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from shared.admission.port import Reservation, Unknown, Usage
 from shared.admission.usage import uncounted, used
-from shared.audit.port import Decision, Interaction, Recorded
+from shared.audit.port import Decision, Interaction, Recorded, Started, TurnedAway, Unacknowledged
 from shared.errors import ApiError, ContentFiltered, ServiceUnavailable, StoreError
+from shared.gateway.call import Call
 from shared.gateway.services import Services
 from shared.guards.answer import answer_digest
 from shared.guards.inspection import Inspection
@@ -29,11 +30,12 @@ class Exchange:
     """
 
     services: Services
-    request_id: str
+    call: Call
     route: str
     caller: Caller
+    """The call's, with the end user that the request states where it may state one."""
+
     started_at: int
-    trace_id: str | None = None
     user: str | None = None
     model: str | None = None
     stream: bool = False
@@ -71,7 +73,20 @@ class Exchange:
 
     error_code: str | None = None
 
+    started: Recorded | None = None
+    """Where the trail says that a streamed answer begins."""
+
     recorded: Recorded | None = None
+
+    @property
+    def request_id(self) -> str:
+        """By which the call is known to everybody."""
+        return self.call.request_id
+
+    @property
+    def trace_id(self) -> str | None:
+        """The caller's trace, if it has one."""
+        return self.call.trace_id
 
     def answered_by(self, upstream: str, upstream_model: str) -> None:
         """Note which upstream answers, and its own version string of the model."""
@@ -95,6 +110,42 @@ class Exchange:
         for guard, fault in inspection.faults.items():
             log("ERROR", "guard.failed", request_id=self.request_id, guard=guard, error=fault)
 
+    def start(self) -> None:
+        """Record that a streamed answer begins, before its first byte.
+
+        Raises:
+            ServiceUnavailable: The event could not be made safe, and the policy says ``fail_close``.
+        """
+        seq, epoch = self._admission()
+        started = Started(
+            request_id=self.request_id,
+            route=self.route,
+            caller=self.caller,
+            policy_digest=self.services.policy.digest,
+            started_at=self.started_at,
+            prompt=self.prompt,
+            user=self.user,
+            model=self.model,
+            admission_seq=seq,
+            admission_epoch=epoch,
+            admission_mode=self.admission_mode,
+            trace_id=self.trace_id,
+        )
+        try:
+            self.started = self.services.trail.start(started)
+        except Unacknowledged as error:
+            self.started = error.recorded
+            raise self._unrecorded(error) from error
+        except StoreError as error:
+            raise self._unrecorded(error) from error
+
+    def turned_away(self, limit: str) -> None:
+        """End with a denial that cost no commit: it is counted with others like it, not recorded by itself."""
+        self.decision = "denied"
+        self.call.recorded = True
+        caller = self.caller
+        self.services.trail.turned_away(TurnedAway(caller.tenant, caller.key_id, "denied", limit=limit))
+
     def fail(self, error: ApiError) -> None:
         """End without an answer: blocked by a guard, killed by the operator, or failed. Raises as ``end`` does."""
         self.end(_decision(error), error.code)
@@ -108,6 +159,7 @@ class Exchange:
         if self.decision is not None:
             return
         self.decision, self.error_code = decision, error_code
+        self.call.recorded = True
         if self.answer is None and self.prompt is not None and self.model is not None:
             self.guards += self.services.pipeline.not_run("output")
         if self.reservation is not None:
@@ -115,11 +167,13 @@ class Exchange:
         try:
             self.recorded = self.services.trail.record(self._interaction(decision, error_code))
         except StoreError as error:
-            log("ERROR", "audit.unavailable", request_id=self.request_id, error=type(error).__name__)
-            raise ServiceUnavailable(
-                "The audit trail cannot take the event of this request, so no answer is given.",
-                code="audit_unavailable",
-            ) from error
+            raise self._unrecorded(error) from error
+
+    def _unrecorded(self, error: StoreError) -> ServiceUnavailable:
+        log("ERROR", "audit.unavailable", request_id=self.request_id, error=type(error).__name__)
+        return ServiceUnavailable(
+            "The audit trail cannot take the event of this request, so no answer is given.", code="audit_unavailable"
+        )
 
     def receipt(self, answer: ChatCompletion) -> str:
         """The signed receipt of an answer, once the exchange has ended.
@@ -157,7 +211,7 @@ class Exchange:
 
     def _interaction(self, decision: Decision, error_code: str | None) -> Interaction:
         reservation = self.reservation
-        seq, epoch = (reservation.seq, reservation.epoch) if reservation else self.denial
+        seq, epoch = self._admission()
         return Interaction(
             request_id=self.request_id,
             route=self.route,
@@ -187,7 +241,12 @@ class Exchange:
             limits_charged=tuple(limit.name for limit in reservation.limits) if reservation else (),
             limit_exceeded=self.limit_exceeded,
             trace_id=self.trace_id,
+            started=self.started,
         )
+
+    def _admission(self) -> tuple[int | None, str | None]:
+        """The call's admission number, and the numbering that it belongs to."""
+        return (self.reservation.seq, self.reservation.epoch) if self.reservation else self.denial
 
 
 def _decision(error: ApiError) -> Decision:

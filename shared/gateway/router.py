@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from flask import Request, Response
 
+from shared.audit.port import TurnedAway
 from shared.errors import (
     ApiError,
     BadRequest,
@@ -16,6 +18,7 @@ from shared.errors import (
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
+    RateLimited,
     RequestTimeout,
     Unauthenticated,
     UnsupportedMediaType,
@@ -123,8 +126,9 @@ class Gateway:
             self._services.unauthenticated.count(self._address(request))
             return self._cors.preflight(request, {"GET", "POST"})
         if route is None:
-            self._authenticate(request)
-            raise NotFound("There is no such route; see /openapi.json for those there are.")
+            nowhere = NotFound("There is no such route; see /openapi.json for those there are.")
+            self._note(Call(request_id, self._authenticate(request), trace_id), nowhere)
+            raise nowhere
         if request.method == "OPTIONS":
             self._services.unauthenticated.count(self._address(request))
             return self._cors.preflight(request, {route.method})
@@ -142,16 +146,24 @@ class Gateway:
                 raise Forbidden(f"The credential lacks the scope '{route.scope}'.")
             self._refuse_killed(route, call)
             return route.handler(self._services, request, call)
-        except _UNCHARGED:
-            self._services.uncharged.count(caller.key_id)
+        except ApiError as error:
+            self._note(call, error)
+            if isinstance(error, _UNCHARGED):
+                self._services.uncharged.count(caller.key_id)
             raise
+
+    def _note(self, call: Call, error: ApiError) -> None:
+        """Count what has no event of its own: refused as malformed, or denied by a cap of this process."""
+        if call.recorded or not isinstance(error, (*_UNCHARGED, RateLimited)):
+            return
+        call.recorded = True
+        decision: Literal["denied", "refused"] = "denied" if isinstance(error, RateLimited) else "refused"
+        self._services.trail.turned_away(TurnedAway(call.caller.tenant, call.caller.key_id, decision, error=error.code))
 
     def _refuse_killed(self, route: Route, call: Call) -> None:
         """Refuse a caller who is switched off, before the body is read."""
         services, caller = self._services, call.caller
-        exchange = Exchange(
-            services, call.request_id, route.name, caller, services.clock.time_ns(), call.trace_id, user=caller.user
-        )
+        exchange = Exchange(services, call, route.name, caller, services.clock.time_ns(), user=caller.user)
         refuse_killed(exchange, scopes_of(caller.tenant, caller.key_id))
 
     def _authenticate(self, request: Request) -> Caller:

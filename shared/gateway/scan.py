@@ -35,7 +35,7 @@ def scan(services: Services, request: Request, call: Call) -> Response:
             raise BadRequest("An answer is scanned as 'text'.", code="invalid_value", param="direction")
         conversation = ChatRequest(model="scan", messages=asked.messages)
         services.pipeline.check_request(conversation)
-    exchange = Exchange(services, call.request_id, "scan", call.caller, services.clock.time_ns(), call.trace_id)
+    exchange = Exchange(services, call, "scan", call.caller, services.clock.time_ns())
     headers = admit(exchange, Usage())
     inspection: Inspection
     if conversation is not None:

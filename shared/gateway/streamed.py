@@ -59,6 +59,18 @@ class StreamedAnswer:
         exchange.answered_by(upstream.upstream, upstream.upstream_model)
         exchange.answer_bytes = 0
 
+    def start(self) -> None:
+        """Record the beginning, so that no byte leaves without it.
+
+        Raises:
+            ServiceUnavailable: That failed, and the policy says ``fail_close``; the model's work is ended.
+        """
+        try:
+            self._exchange.start()
+        except BaseException:
+            self._upstream.close()
+            raise
+
     def response(self, headers: Mapping[str, str]) -> Response:
         """The response that this is the body of."""
         return Response(

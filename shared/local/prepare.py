@@ -12,7 +12,7 @@ from shared.clock import SystemClock, utc
 from shared.errors import ApiError, ConfigurationError, Fault, StoreError, Unauthenticated
 from shared.identity.api_keys import ApiKeys
 from shared.identity.local_issuer import create_local_issuer
-from shared.rotation.inventory import ensure_secrets
+from shared.rotation.inventory import CONTENT_KEY, ensure_secret, ensure_secrets
 from shared.settings import Settings
 from shared.stores.connect import connect_documents, connect_secrets
 from shared.stores.files import FILE_MODE, require_private_folder
@@ -54,6 +54,7 @@ def prepare(settings: Settings) -> str:
     try:
         create_local_issuer(Path(settings.identity.partition("://")[2]))
         ensure_secrets(store)
+        ensure_secret(store, CONTENT_KEY)
         reader, documents = SecretReader(store, settings.environment), connect_documents(settings.documents)
         if isinstance(documents, SqliteDocuments):
             documents.sweep(utc(SystemClock()))  # in production the store's TTL does it

@@ -273,6 +273,9 @@ class Audit(Section, frozen=True):
     mode: Literal["fail_close", "best_effort"] = "fail_close"
     """Whether an answer waits until its event is safe, or goes out even if that fails."""
 
+    content: Literal["none", "sealed"] = "none"
+    """Whether events hold a copy of prompt and answer, sealed under a key of the subject that can be erased."""
+
 
 # --- alerts -------------------------------------------------------------------------------------
 

@@ -16,6 +16,10 @@ AUDIT_PEPPER = "audit-pepper"
 RECEIPT_SIGNING_KEY = "receipt-signing-key"
 """Ed25519 private key, raw, that signs receipts."""
 
+CONTENT_KEY = "content-key"
+"""Wraps the keys of sealed prompts and answers. Made locally only, and never rotated: a version is needed
+for as long as a key is wrapped by it."""
+
 HELD_SECRETS = (API_KEY_PEPPER, AUDIT_PEPPER, RECEIPT_SIGNING_KEY)
 
 _VALUE_BYTES = 32
@@ -37,10 +41,11 @@ def ensure_secrets(store: SecretStore) -> tuple[str, ...]:
     Raises:
         StoreUnavailable: The store does not answer; what was made stays, and the next run goes on.
     """
-    return tuple(name for name in HELD_SECRETS if _ensure(store, name))
+    return tuple(name for name in HELD_SECRETS if ensure_secret(store, name))
 
 
-def _ensure(store: SecretStore, name: str) -> bool:
+def ensure_secret(store: SecretStore, name: str) -> bool:
+    """Make one secret unless it has ever had a version; whether it was made. Raises as above."""
     try:
         if store.versions(name):
             return False

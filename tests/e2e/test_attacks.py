@@ -103,7 +103,7 @@ class Target:
         while time.monotonic() < deadline:
             for file in (self.stack.home / "objects" / "archive").rglob("*.json"):
                 attributes = json.loads(file.read_bytes())["attributes"]
-                if attributes.get("wardgate.request.id") == request_id:
+                if attributes.get("wardgate.request.id") == request_id and "wardgate.decision" in attributes:
                     return attributes
             time.sleep(0.05)
         raise AssertionError(f"no event of {request_id} in the archive")
@@ -115,6 +115,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     with OpenAIServer(replies.says(replies.ANSWER)) as upstream, OidcIssuer("wardgate") as issuer:
         policy = yaml.safe_load(DEFAULT_POLICY.read_text())
         policy["limits"] = [{"name": "requests", "amount": 1_000_000, "window_seconds": 60}]
+        policy["audit"] = {"content": "sealed"}  # which must leave nothing readable either
         policy["calls"] = {"attempts": 1, "breaker_failures": 1000}
         policy["identity"] = {
             "issuers": [{"issuer": issuer.url, "audience": "wardgate", "tenant": "acme"}],

@@ -37,8 +37,9 @@ class Target(ChatTarget):
         deadline = time.monotonic() + SOON
         while time.monotonic() < deadline:
             lines = self.stack.wardgate("audit", "show", "--json", "--request", request_id).stdout.splitlines()
-            if lines:
-                (event,) = map(json.loads, lines)
+            ends = [event for event in map(json.loads, lines) if event["type"] == "wardgate.interaction"]
+            if ends:
+                (event,) = ends
                 return dict(event["attributes"])
             time.sleep(0.1)
         raise AssertionError(f"no event of {request_id}")

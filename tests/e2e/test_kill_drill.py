@@ -80,8 +80,11 @@ class Drill:
         return [attributes for attributes in found if attributes.get(name) == value]
 
     def event(self, request_id: str) -> dict[str, Any]:
-        wait_until(lambda: bool(self.events("wardgate.request.id", request_id)))
-        (event,) = self.events("wardgate.request.id", request_id)
+        def ends() -> list[dict[str, Any]]:
+            return [each for each in self.events("wardgate.request.id", request_id) if "wardgate.decision" in each]
+
+        wait_until(lambda: bool(ends()))
+        (event,) = ends()
         return event
 
 

@@ -12,6 +12,7 @@ from shared.guards.port import Finding, GuardRun
 from shared.identity.caller import Caller
 from shared.stores.events import Event
 from shared.stores.objects import ObjectStore
+from shared.stores.secret_reader import CurrentSecret
 from shared.stores.secrets import Secret
 
 NOW = 1_795_000_000_123_456_789
@@ -68,6 +69,20 @@ class Peppers:
         if isinstance(self._current, Exception):
             raise self._current
         return self._current
+
+
+class ContentKeys:
+    """Versions of the secret ``content-key``; the newest is the current one."""
+
+    def __init__(self) -> None:
+        self.versions = [Secret(b"a key of thirty-two bytes, first")]
+
+    def current(self, name: str) -> CurrentSecret:
+        return CurrentSecret(len(self.versions), self.version(name, len(self.versions)))
+
+    def version(self, name: str, number: int) -> Secret:
+        assert name == "content-key"
+        return self.versions[number - 1]
 
 
 class MemoryBus:

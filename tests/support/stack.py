@@ -165,6 +165,14 @@ class LocalStack:
                 continue  # gone meanwhile, or somebody else's
         return sorted(found)
 
+    def worker(self, name: str) -> int:
+        """The process that answers for a function, whose parent would start another in its place."""
+        arguments = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in self.processes()}
+        masters = [pid for pid, given in arguments.items() if name.encode() in given]
+        stats = {pid: Path(f"/proc/{pid}/stat").read_text() for pid in masters}
+        (worker,) = (pid for pid, stat in stats.items() if int(stat.rpartition(")")[2].split()[1]) in masters)
+        return worker
+
     def open_ports(self) -> list[int]:
         """Those of its ports that somebody listens on."""
         return [port for port in range(self.port, self.port + PORTS) if _is_open(port)]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.audit.event import attributes_of
+from shared.audit.compose import attributes_of as compose
 from shared.audit.record import (
     GENESIS,
     INTERACTION,
@@ -22,6 +22,7 @@ from shared.audit.record import (
     MalformedRecord,
     Sealed,
     canonical,
+    encode,
     is_intact,
     parse_record,
     read_record,
@@ -34,6 +35,12 @@ from shared.stores.secrets import Secret
 from tests.support.audit_events import FINDING, NOW, FixedPepper, interaction
 
 UID = "0123456789abcdef" * 2
+
+
+def attributes_of(*arguments: Any) -> dict[str, Any]:
+    """As they are in the record."""
+    decoded: dict[str, Any] = json.loads(bytes(encode(compose(*arguments))))
+    return decoded
 
 
 def sealed(attributes: dict[str, Any] | None = None, **changes: Any) -> Sealed:

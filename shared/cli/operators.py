@@ -1,0 +1,41 @@
+"""Who works on Wardgate, and the chain that what they do is written to."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shared.audit.port import Operator
+from shared.audit.writer import ChainWriter
+from shared.clock import SystemClock
+from shared.policy.types import Audit
+from shared.settings import Settings
+from shared.stores.connect import connect_events, connect_secrets
+from shared.stores.secret_reader import SecretReader
+
+_SOURCE = "//wardgate/operator"
+
+
+@contextmanager
+def operator_trail(settings: Settings) -> Iterator[ChainWriter]:
+    """The trail, with a chain of its own for this command."""
+    peppers = SecretReader(connect_secrets(settings.secrets), settings.environment)
+    # What an operator does is acknowledged by the trail, whatever the policy says of calls.
+    bus, policy = connect_events(settings.events), Audit(mode="fail_close")
+    trail = ChainWriter(bus, peppers, policy, SystemClock(), _SOURCE)
+    try:
+        yield trail
+    finally:
+        trail.close()
+
+
+def operator() -> Operator:
+    """Who runs this command, as far as the machine tells."""
+    if name := os.environ.get("WARDGATE_OPERATOR"):
+        return Operator(name[:128], "environment")
+    try:
+        return Operator(pwd.getpwuid(os.getuid()).pw_name, "os_user")
+    except KeyError:  # a container's user may have no entry
+        return Operator(f"uid-{os.getuid()}", "os_user")
