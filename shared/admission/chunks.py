@@ -11,6 +11,8 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
+from msgspec import structs
+
 from shared.admission.cells import Charge
 from shared.admission.port import LimitState
 
@@ -44,7 +46,7 @@ class Purse:
                 return None
             self._balance -= amount
             self._spent += amount
-            return replace(self._cell, amount=amount)
+            return structs.replace(self._cell, amount=amount)
 
     def chunk(self, bucket: int, needed: int) -> int:
         """How much to take where ``needed`` is missing: what was used lately, but no large part of what is free."""
@@ -115,4 +117,4 @@ class Purse:
     def _owe(self, cell: Charge, amount: int) -> None:
         place = (cell.path, cell.field)
         owed = self._owed.get(place)
-        self._owed[place] = replace(cell, amount=amount + (owed.amount if owed else 0))
+        self._owed[place] = structs.replace(cell, amount=amount + (owed.amount if owed else 0))

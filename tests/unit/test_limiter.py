@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from shared.admission.cells import counts_in
 from shared.admission.limiter import Limiter
 from shared.admission.port import LimitExceeded, Reservation, Usage
 from shared.errors import ServiceUnavailable
@@ -29,7 +30,7 @@ class World:
         return Limiter(self.store, limits, AdmissionPolicy(fail=fail), self.clock)
 
     def counts(self) -> list[dict[str, int]]:
-        return [fields.get("c", {}) for fields, _ in self.store.documents.values()]
+        return [counts_in(fields) for fields, _ in self.store.documents.values()]
 
 
 @pytest.fixture
