@@ -9,7 +9,6 @@ over is given back with a later commit; if the process dies first, it goes with 
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 
 from msgspec import structs
 
@@ -104,7 +103,7 @@ class Purse:
         """How the limit stood when it was last seen, with what is held here."""
         with self._lock:
             state = self._state
-            return state and replace(state, remaining=min(self._amount, self._free + self._balance))
+            return state and structs.replace(state, remaining=min(self._amount, self._free + self._balance))
 
     def _turn_to(self, bucket: int) -> None:
         if bucket <= self._bucket:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from shared.admission.headers import rate_limit_headers
 from shared.admission.port import LimitExceeded, LimitState
@@ -59,7 +61,7 @@ class Denial:
 
 
 def _later(state: LimitState, passed: float) -> LimitState:
-    return replace(
+    return structs.replace(
         state,
         reset_seconds=max(0.0, state.reset_seconds - passed),
         more_seconds=max(0.0, state.more_seconds - passed),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from shared.admission.cells import Changes
 from shared.admission.charging import Asked, Charged, Charging
@@ -32,8 +34,7 @@ _PURSES = 10_000
 _KNOWN = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class _GroupKey:
+class _GroupKey(msgspec.Struct, frozen=True, cache_hash=True):
     """Requests whose commits touch the same documents."""
 
     key_id: str
@@ -253,7 +254,7 @@ class Limiter:
                 raise
             except LargerThanLimit as larger:  # than this process's share of it: another time it may pass
                 raise AdmissionUnavailable(unknown) from larger
-            return replace(reservation, seq=0, epoch="", committed=0, mode="local", unknown=unknown)
+            return msgspec.structs.replace(reservation, seq=0, epoch="", committed=0, mode="local", unknown=unknown)
         if self._policy.fail == "open":
             return Reservation((), seq=0, epoch="", mode="failed_open", unknown=unknown)
         raise AdmissionUnavailable(unknown) from asked.failure

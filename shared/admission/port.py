@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from shared.errors import RateLimited, ServiceUnavailable
 from shared.identity.caller import Caller
@@ -20,8 +22,7 @@ class Usage:
     """In millionths of the policy's currency."""
 
 
-@dataclass(frozen=True, slots=True)
-class LimitState:
+class LimitState(msgspec.Struct, frozen=True):
     """One limit as it stands after a decision, for the response headers."""
 
     name: str
@@ -51,8 +52,7 @@ class Unknown:
     """What each limit would have been charged, by name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(msgspec.Struct, frozen=True):
     """A request that was let in. Hand it back to ``settle`` exactly once, however the request ends."""
 
     limits: tuple[LimitState, ...]
@@ -74,7 +74,7 @@ class Reservation:
     unknown: Unknown | None = None
     """Where the store did not say whether it took the charge."""
 
-    charges: Any = field(default=None, repr=False)
+    charges: Any = None
     """The adapter's own note of what was charged where."""
 
 

@@ -102,8 +102,7 @@ def _update(name: bytes, write: Write) -> bytes:
     fields, mask = _set_and_named(write)
     parts = [_UPDATE.delimited(_NAME.delimited(name) + _entries(_FIELDS, fields))]
     if not write.replace:  # an empty mask keeps every field; none at all would drop them
-        paths = map(_join, mask if len(mask) < 2 else _outermost(mask))
-        parts.append(_UPDATE_MASK.delimited(b"".join([_FIELD_PATHS.delimited(path.encode()) for path in paths])))
+        parts.append(_UPDATE_MASK.delimited(b"".join(map(_named, mask if len(mask) < 2 else _outermost(mask)))))
     parts += map(_transform, write.increments, write.increments.values())
     return b"".join(parts)
 
@@ -122,6 +121,11 @@ def _set_and_named(write: Write) -> tuple[Mapping[str, Any], list[tuple[str, ...
         else:
             mask.append(names)
     return fields, mask
+
+
+@lru_cache(maxsize=4096)
+def _named(names: tuple[str, ...]) -> bytes:
+    return _FIELD_PATHS.delimited(_join(names).encode())
 
 
 @lru_cache(maxsize=8192, typed=True)
@@ -183,7 +187,7 @@ def encode_value(value: Any) -> bytes:
     if isinstance(value, bytes):
         return _BYTES.delimited(value)
     if isinstance(value, datetime):
-        return _TIMESTAMP.delimited(_timestamp((value - _EPOCH) // _MICROSECOND * 1000))
+        return _moment(value)
     if isinstance(value, Mapping):
         return _MAP.delimited(_entries(_MAP_FIELDS, value))
     return _ARRAY.delimited(b"".join([_ARRAY_VALUES.delimited(encode_value(item)) for item in value]))
@@ -197,6 +201,11 @@ def _entries(field: Field, values: Mapping[str, Any]) -> bytes:
             for name, value in values.items()
         ]
     )
+
+
+@lru_cache(maxsize=1024)
+def _moment(value: datetime) -> bytes:
+    return _TIMESTAMP.delimited(_timestamp((value - _EPOCH) // _MICROSECOND * 1000))
 
 
 def _timestamp(nanoseconds: int) -> bytes:
