@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -89,8 +90,10 @@ class LimitExceeded(RateLimited):
         *,
         seq: int | None,
         epoch: str | None = None,
+        message: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(f"Limit '{exceeded.name}' is used up: {_terms(exceeded)}. Retry in {retry_after:.1f} s.")
+        super().__init__(message or used_up(exceeded, retry_after), headers=headers)
         self.exceeded = exceeded
         self.retry_after = retry_after
         self.limits = limits
@@ -102,6 +105,11 @@ class LimitExceeded(RateLimited):
         """As in ``Reservation``."""
         self.unknown: Unknown | None = None
         """As in ``Reservation``."""
+
+
+def used_up(exceeded: LimitState, retry_after: float) -> str:
+    """What a caller is told whose limit is used up."""
+    return f"Limit '{exceeded.name}' is used up: {_terms(exceeded)}. Retry in {retry_after:.1f} s."
 
 
 class LargerThanLimit(RateLimited):

@@ -13,6 +13,7 @@ import os
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 
 from limits import parse
@@ -38,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--requests", type=int, default=600, help="per row (default: %(default)s)")
     parser.add_argument("--starts", type=int, default=7, help="of a process, each way (default: %(default)s)")
     options = parser.parse_args(arguments)
-    with firestore_emulator() as address:
+    running = os.environ.get("FIRESTORE_EMULATOR_HOST")
+    with nullcontext(running) if running else firestore_emulator() as address:
         os.environ["FIRESTORE_EMULATOR_HOST"] = address
         project = f"bench-{uuid.uuid4().hex[:8]}"
         measured = measure(address, project, options.requests)

@@ -13,7 +13,7 @@ from tests.benchmarks.admission.prices import usd_per_million
 from tests.benchmarks.admission.ways import Way
 
 WARM_UP = 40
-"""Turns that are not counted: the emulator's compiler warms up."""
+"""Turns that are not counted, at most: the emulator's compiler warms up."""
 
 _DENIALS = 2000
 THREADS = 32
@@ -40,12 +40,13 @@ def in_turns(ways: Mapping[str, Way], till: Till, count: int) -> dict[str, Measu
     """Each way once, then each again, so that the machine's moods hit all alike."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     spent = dict.fromkeys(ways, Spent())
-    for turn in range(WARM_UP + count):
+    warm_up = min(WARM_UP, count)
+    for turn in range(warm_up + count):
         for name, way in ways.items():
             before = till.spent
             started = time.perf_counter()
             way()
-            if turn >= WARM_UP:
+            if turn >= warm_up:
                 times[name].append(time.perf_counter() - started)
                 spent[name] += till.spent - before
     return {name: _measured(statistics.median(times[name]), sum(times[name]), spent[name], count) for name in ways}
@@ -64,7 +65,7 @@ def one_after_the_other(way: Way, till: Till) -> Measured:
 
 def together(way: Way, till: Till, count: int) -> Measured:
     """Thirty-two threads at once."""
-    each = max(20, count // 4)
+    each = max(5, count // 4)
     start = threading.Barrier(THREADS + 1)
 
     def work() -> None:
