@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
 import msgspec
 
 from shared.admission.cells import Cells, Changes, Charge, Fields, Values, document
@@ -88,6 +91,12 @@ class Rule:
             limit.per in ("tenant", "global") and limit.kind in ("requests", "tokens") and limit.window == "sliding"
         )
         """Whether a process takes more than it needs at once, so that a document of many is written less often."""
+        self.most = limit.amount if self.enforced else sys.maxsize
+        """A request that is charged more is never let in."""
+        self.used = _USED[limit.kind]
+        """What stays charged of a request that has ended."""
+        self.cost = _one if limit.kind == "concurrency" else self.used
+        """What the limit counts of a request's estimate."""
         self.fields = Fields("n", limit)
         self._lease_fields: dict[int | None, Fields] = {}
         self._cleaned: dict[str, int] = {}
@@ -100,22 +109,6 @@ class Rule:
             and (limit.key is None or limit.key == caller.key_id)
             and (limit.model is None or limit.model == model)
         )
-
-    def cost(self, usage: Usage) -> int:
-        """What the limit counts of a request's estimate."""
-        return 1 if self.limit.kind == "concurrency" else self.used(usage)
-
-    def used(self, usage: Usage) -> int:
-        """What stays charged of a request that has ended."""
-        match self.limit.kind:
-            case "requests":
-                return usage.requests
-            case "tokens":
-                return usage.prompt_tokens + usage.completion_tokens
-            case "cost":
-                return usage.cost
-            case _:
-                return 0
 
     def lease_fields(self, bucket: int) -> Fields:
         """Fields for the estimates of calls that run; each day of a daily budget has its own."""
@@ -146,6 +139,18 @@ class Rule:
             self._cleaned = {}
         self._cleaned[path] = stale.stop
         return range(start, stale.stop)
+
+
+def _one(_: Usage) -> int:
+    return 1
+
+
+_USED: dict[str, Callable[[Usage], int]] = {
+    "requests": lambda usage: usage.requests,
+    "tokens": lambda usage: usage.prompt_tokens + usage.completion_tokens,
+    "cost": lambda usage: usage.cost,
+    "concurrency": lambda _: 0,
+}
 
 
 class Counter:

@@ -139,13 +139,14 @@ class Limiter:
             LargerThanLimit: Too much for a limit by itself.
         """
         applying = self._such(caller, model)
-        costs = tuple([counter.rule.cost(estimate) for counter in applying.counters])
-        for counter, cost in zip(applying.counters, costs, strict=True):
-            limit = counter.rule.limit
-            if cost > limit.amount and counter.rule.enforced:
-                raise LargerThanLimit(limit.name, limit.kind, limit.amount, cost)
+        costs = []
+        for counter in applying.counters:
+            rule = counter.rule
+            costs.append(cost := rule.cost(estimate))
+            if cost > rule.most:
+                raise LargerThanLimit(rule.limit.name, rule.limit.kind, rule.limit.amount, cost)
         if all(costs):
-            return applying, costs
+            return applying, tuple(costs)
         charged = [counter for counter, cost in zip(applying.counters, costs, strict=True) if cost]
         return _applying(caller, charged), tuple([cost for cost in costs if cost])
 

@@ -16,7 +16,7 @@ from typing import Any
 from shared.errors import PreconditionFailed
 from shared.stores.document_fields import check_increment, check_value, split_field, split_path
 from shared.stores.documents import CommitResult, Delete, Document, Write, WriteResult
-from shared.stores.firestore_messages import RunQueryRequest
+from shared.stores.firestore_messages import RunQueryRequest, Value
 from shared.stores.protobuf import Field
 
 _NANOSECONDS = 1_000_000_000
@@ -227,9 +227,14 @@ def decode_commit(response: Any, writes: Sequence[Write | Delete]) -> CommitResu
 
 def _result(write: Write | Delete, message: Any, commit_time: int) -> WriteResult:
     increments = write.increments if isinstance(write, Write) else {}
-    numbers = [number.integer_value or number.double_value or 0 for number in message.transform_results]
-    values = dict(zip(increments, numbers, strict=bool(increments)))
+    values = dict(zip(increments, map(_made, message.transform_results), strict=bool(increments)))
     return WriteResult(values, _nanoseconds(message.update_time) or commit_time)
+
+
+@lru_cache(maxsize=8192)
+def _made(value: bytes) -> Any:
+    """What a transform has made. Kept, since zeros and small numbers come again and again."""
+    return _value(Value.FromString(value))
 
 
 def decode_document(message: Any, path: str) -> Document:

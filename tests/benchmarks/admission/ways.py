@@ -73,8 +73,8 @@ def make_ways(address: str, project: str) -> Ways:
     six()
     six_raw = _raw(address, project, store.last, till)
     naive = Naive(CountedClient(project, till))
-    few = reserving("few", _FEW)
-    few()
+    few, few_caller = Limiter(store, _FEW, _POLICY, SystemClock()), Caller("acme", "few", "api_key", frozenset())
+    few.reserve(few_caller, "m", _USAGE)
     return Ways(
         till,
         {
@@ -87,7 +87,7 @@ def make_ways(address: str, project: str) -> Ways:
             NAIVE: naive.read_then_write,
             TRANSACTION: naive.transaction,
         },
-        deny=lambda: _denied(few),
+        deny=lambda: _denied(few, few_caller),
         hot=reserving("hot", _ONE),
         bare=bare,
     )
@@ -111,9 +111,9 @@ def _raw(address: str, project: str, writes: Sequence[Write | Delete], till: Til
     return send
 
 
-def _denied(reserve: Way) -> None:
+def _denied(limiter: Limiter, caller: Caller) -> None:
     try:
-        reserve()
+        limiter.reserve(caller, "m", _USAGE)
     except LimitExceeded:
         return
     raise RuntimeError("This request should have been denied.")
