@@ -17,7 +17,7 @@ from shared.errors import PreconditionFailed
 from shared.stores.document_fields import check_increment, check_value, split_field, split_path
 from shared.stores.documents import CommitResult, Delete, Document, Write, WriteResult
 from shared.stores.firestore_messages import RunQueryRequest, Value
-from shared.stores.protobuf import Field
+from shared.stores.protobuf_wire import Field
 
 _NANOSECONDS = 1_000_000_000
 _MICROSECOND = timedelta(microseconds=1)

@@ -6,11 +6,7 @@ import threading
 import time
 from collections.abc import Hashable, Sequence
 
-<<<<<<< HEAD
-=======
 from shared.admission.cells import counts_in
-from shared.admission.grouping import LARGEST_GROUP, Groups
->>>>>>> 03299ec (Admission: counts lie beside each other, commits are written as bytes, and what a bucket needs is laid out once)
 from shared.admission.limiter import Limiter
 from shared.admission.port import LimitExceeded, Usage
 from shared.errors import ServiceUnavailable, StoreUnavailable

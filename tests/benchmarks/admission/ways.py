@@ -14,8 +14,9 @@ from shared.identity.caller import Caller
 from shared.policy.types import AdmissionPolicy, RateLimit
 from shared.stores.connect import connect_documents
 from shared.stores.documents import Delete, Write
-from shared.stores.firestore_channel import metadata, open_channel
+from shared.stores.firestore_channel import FIRESTORE, headers
 from shared.stores.firestore_wire import encode_commit
+from shared.stores.google_channel import open_channel
 from tests.benchmarks.admission.counting import Counted, CountedClient, Spent, Till
 from tests.benchmarks.admission.naive import Naive
 
@@ -101,12 +102,12 @@ def _raw(address: str, project: str, writes: Sequence[Write | Delete], till: Til
     """Send a commit's bytes again and throw the answer's away: what it costs without any of our code."""
     database = f"projects/{project}/databases/(default)"
     request, spent = encode_commit(database, writes), Spent(rpc=1, writes=len(writes))
-    commit = open_channel(grpc, address).unary_unary("/google.firestore.v1.Firestore/Commit")
-    headers = metadata(database, address)
+    commit = open_channel(grpc, FIRESTORE, address).unary_unary(FIRESTORE.methods["Commit"].path)
+    carried = (*headers(database), ("authorization", "Bearer owner"))
 
     def send() -> None:
         till.add(spent)
-        commit(request, metadata=headers, timeout=5.0)
+        commit(request, metadata=carried, timeout=5.0)
 
     return send
 
