@@ -22,7 +22,7 @@ define pip_install
 	| tee $(VENV)/install.log | sed -n -e 's/^Collecting \([^ ;]*\).*/  \1/p' || { tail -n 30 $(VENV)/install.log >&2; exit 1; }
 endef
 
-.PHONY: help install install-dev run test test-faults lint format lock schemas package bench bench-admission audit-deps clean
+.PHONY: help install install-dev run test test-faults lint format lock schemas package bench bench-admission smoke audit-deps clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ bench: $(DEV) ## measure speed, as ratios within one run
 
 bench-admission: $(DEV) ## measure the limits on Firestore's emulator [ARGS=--json]
 	@$(BIN)/python -m tests.benchmarks.admission $(ARGS)
+
+smoke: $(RUNTIME) ## try a real Firestore: make smoke PROJECT=my-project [ARGS=--help]
+	@$(BIN)/python -m tests.smoke --project "$(PROJECT)" $(ARGS)
 
 audit-deps: $(DEV) ## look the locked packages up in the public lists of vulnerabilities
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement requirements.txt

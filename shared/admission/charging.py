@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from shared.admission.cells import SEQ, Changes, Charge, document
 from shared.admission.chunks import Purse
 from shared.admission.counters import Counter, Entry
@@ -35,16 +37,14 @@ _Values = dict[str, dict[str, int]]
 """New values by document and field."""
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(msgspec.Struct, frozen=True, gc=False):
     """The number of an admission or a denial."""
 
     seq: int
     epoch: str
 
 
-@dataclass(frozen=True, slots=True)
-class Charged:
+class Charged(msgspec.Struct, frozen=True):
     """What one limit was charged for one request."""
 
     counter: Counter
@@ -88,11 +88,15 @@ class _Place:
     """What is left for the requests that have not been judged yet."""
 
     held: list[Held] = field(default_factory=list)
-    """After the judgement: what counts, of a place with an entry."""
+    """What counts, of a place with an entry; after the judgement without what was undone."""
 
     @property
     def amount(self) -> int:
         return self.counter.rule.limit.amount
+
+    @property
+    def total(self) -> int:
+        return sum([each.amount for each in self.held])
 
 
 class Charging:
@@ -122,6 +126,7 @@ class Charging:
         self._offset: int | None = None
         self._latest = 0
         self._seen: int | None = None
+        self._numbered: tuple[int, str, int] = (-1, "", 0)
 
     def now(self) -> int:
         """Now by the store's clock, as far as it is known."""
@@ -201,9 +206,12 @@ class Charging:
     def _enter_numbers(self, now: int, key_id: str, changes: Changes, count: int) -> tuple[str, str]:
         """Take the key's next numbers; the document they will be found in, and the name of the numbering."""
         epoch = self._numbering.epoch(self._numbering.bucket(now))
-        name = self._numbering.epoch_name(epoch)
+        known, name, expires = self._numbered
+        if known != epoch:
+            name, expires = self._numbering.epoch_name(epoch), self._numbering.epoch_expires(epoch)
+            self._numbered = epoch, name, expires
         path = document("key", key_id, name)
-        changes.keep(path, self._numbering.epoch_expires(epoch))
+        changes.keep(path, expires)
         changes.add(path, SEQ, count)
         return path, name
 
@@ -214,8 +222,8 @@ class Charging:
         for place in places:
             place.room = place.needed
             if place.entry is not None:
-                total = sum(each.amount for each in place.counter.held(place.entry, values))
-                place.room = place.amount - total + place.charge.amount
+                place.held = place.counter.held(place.entry, values)
+                place.room = place.amount - place.total + place.charge.amount
         admitted = [asked for asked in group if _admit(asked, places, now)]
         denied = [asked for asked in group if asked.charged is None]
         self._undo(places, admitted, values, now, again=bool(denied))
@@ -251,14 +259,14 @@ class Charging:
             if kept < charge.amount:
                 changes.add(charge.path, charge.field, kept - charge.amount)
                 values[charge.path][charge.field] -= charge.amount - kept
-            place.held = place.counter.held(entry, values)
+                place.held = place.counter.held(entry, values)
             if purse is not None:
                 purse.put(
                     place.counter.rule.period.bucket(now),
                     charge,
                     left=kept - used,
                     spent=used,
-                    free=max(0, place.amount - sum(each.amount for each in place.held)),
+                    free=max(0, place.amount - place.total),
                     state=_state(place, now),
                 )
         if not changes:
@@ -266,7 +274,7 @@ class Charging:
         if again:
             for place in places:
                 for part in (*place.entry.reads, *place.entry.lease_reads) if place.entry else ():
-                    changes.read(part.path, part.fields)
+                    changes.read(part)
         if (fresh := self.change(changes)) and again:
             for place in places:
                 if place.entry is not None:
@@ -332,7 +340,7 @@ def _exceeded(asked: Asked, places: Sequence[_Place]) -> list[_Place]:
         for place in places
         if place.entry is not None
         and place.counter.rule.enforced
-        and sum(each.amount for each in place.held) + asked.costs[place.index] > place.amount
+        and place.total + asked.costs[place.index] > place.amount
     ]
 
 
@@ -342,9 +350,8 @@ def _deny(asked: Asked, places: Sequence[_Place], states: tuple[LimitState, ...]
     waits = [retry_after(place.amount, place.held, asked.costs[place.index], now) for place in exceeded]
     wait = max(waits)
     longest = exceeded[waits.index(wait)]
-    free = longest.amount - sum(each.amount for each in longest.held)
     asked.denied_by = longest.counter
-    asked.denial = Denial(now, wait, free, _state(longest, now), states)
+    asked.denial = Denial(now, wait, longest.amount - longest.total, _state(longest, now), states)
 
 
 def _states(places: Sequence[_Place], now: int) -> tuple[LimitState, ...]:

@@ -9,7 +9,8 @@ over is given back with a later commit; if the process dies first, it goes with 
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+
+from msgspec import structs
 
 from shared.admission.cells import Charge
 from shared.admission.port import LimitState
@@ -44,7 +45,7 @@ class Purse:
                 return None
             self._balance -= amount
             self._spent += amount
-            return replace(self._cell, amount=amount)
+            return structs.replace(self._cell, amount=amount)
 
     def chunk(self, bucket: int, needed: int) -> int:
         """How much to take where ``needed`` is missing: what was used lately, but no large part of what is free."""
@@ -102,7 +103,7 @@ class Purse:
         """How the limit stood when it was last seen, with what is held here."""
         with self._lock:
             state = self._state
-            return state and replace(state, remaining=min(self._amount, self._free + self._balance))
+            return state and structs.replace(state, remaining=min(self._amount, self._free + self._balance))
 
     def _turn_to(self, bucket: int) -> None:
         if bucket <= self._bucket:
@@ -115,4 +116,4 @@ class Purse:
     def _owe(self, cell: Charge, amount: int) -> None:
         place = (cell.path, cell.field)
         owed = self._owed.get(place)
-        self._owed[place] = replace(cell, amount=amount + (owed.amount if owed else 0))
+        self._owed[place] = structs.replace(cell, amount=amount + (owed.amount if owed else 0))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable
+
+import msgspec
 
 from shared.admission.cells import Cells, Changes, Charge, Fields, Values, document
 from shared.admission.port import Usage
@@ -19,8 +22,31 @@ ENDS_SOON = 1_000_000_000
 _CLEANED = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class _Layout:
+    """Where a counter reads and charges while the buckets last."""
+
+    __slots__ = ("epoch", "field", "fields", "lease_reads", "leaves", "path", "period", "reads")
+
+    def __init__(
+        self,
+        reads: tuple[Cells, ...],
+        lease_reads: tuple[Cells, ...],
+        charged: Cells,
+        period: Period,
+        fields: Fields,
+        bucket: int,
+    ) -> None:
+        self.reads = reads
+        self.lease_reads = lease_reads
+        self.path = charged.path
+        (self.field,) = charged.fields
+        self.period = period
+        self.fields = fields
+        self.epoch = period.epoch(bucket)
+        self.leaves = period.leaves(bucket)
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """What one limit puts into a commit."""
 
     at: int
@@ -65,6 +91,12 @@ class Rule:
             limit.per in ("tenant", "global") and limit.kind in ("requests", "tokens") and limit.window == "sliding"
         )
         """Whether a process takes more than it needs at once, so that a document of many is written less often."""
+        self.most = limit.amount if self.enforced else sys.maxsize
+        """A request that is charged more is never let in."""
+        self.used = _USED[limit.kind]
+        """What stays charged of a request that has ended."""
+        self.cost = _one if limit.kind == "concurrency" else self.used
+        """What the limit counts of a request's estimate."""
         self.fields = Fields("n", limit)
         self._lease_fields: dict[int | None, Fields] = {}
         self._cleaned: dict[str, int] = {}
@@ -77,22 +109,6 @@ class Rule:
             and (limit.key is None or limit.key == caller.key_id)
             and (limit.model is None or limit.model == model)
         )
-
-    def cost(self, usage: Usage) -> int:
-        """What the limit counts of a request's estimate."""
-        return 1 if self.limit.kind == "concurrency" else self.used(usage)
-
-    def used(self, usage: Usage) -> int:
-        """What stays charged of a request that has ended."""
-        match self.limit.kind:
-            case "requests":
-                return usage.requests
-            case "tokens":
-                return usage.prompt_tokens + usage.completion_tokens
-            case "cost":
-                return usage.cost
-            case _:
-                return 0
 
     def lease_fields(self, bucket: int) -> Fields:
         """Fields for the estimates of calls that run; each day of a daily budget has its own."""
@@ -125,16 +141,29 @@ class Rule:
         return range(start, stale.stop)
 
 
+def _one(_: Usage) -> int:
+    return 1
+
+
+_USED: dict[str, Callable[[Usage], int]] = {
+    "requests": lambda usage: usage.requests,
+    "tokens": lambda usage: usage.prompt_tokens + usage.completion_tokens,
+    "cost": lambda usage: usage.cost,
+    "concurrency": lambda _: 0,
+}
+
+
 class Counter:
     """One limit of the policy, as it counts one subject."""
 
-    __slots__ = ("identity", "rule", "subject")
+    __slots__ = ("_known", "identity", "rule", "subject")
 
     def __init__(self, rule: Rule, subject: str) -> None:
         self.rule = rule
         self.subject = subject
         self.identity = (rule.limit.name, subject)
         """Names the counter among all."""
+        self._known: tuple[tuple[int, int], _Layout] | None = None
 
     def enter(self, now: int, amount: int, changes: Changes, *, seen: int | None = None) -> Entry:
         """Charge ``amount`` at ``now``, and read every bucket that decides on it.
@@ -145,14 +174,16 @@ class Counter:
             changes: Gathers it.
             seen: A commit's time: buckets that nobody has read since are removed too. None: none are.
         """
-        rule = self.rule
-        reads = self._reads(rule.period, rule.fields, now, changes)
-        if rule.lease is None:
-            return Entry(now, self._charge(rule.period, rule.fields, now, amount, changes, seen), reads)
-        fields = rule.lease_fields(rule.period.bucket(now))
-        lease_reads = self._reads(rule.lease, fields, now, changes)
-        charge = self._charge(rule.lease, fields, now, amount, changes, seen)
-        return Entry(now, charge, reads, lease_reads)
+        layout = self._layout(now)
+        for cells in layout.reads:
+            changes.read(cells)
+        for cells in layout.lease_reads:
+            changes.read(cells)
+        path, field = layout.path, layout.field
+        changes.add(path, field, amount)
+        if seen is not None and (stale := self.rule.to_clean(path, layout.period, layout.epoch, seen)):
+            changes.remove(path, layout.fields.of(stale).names)
+        return Entry(now, Charge(path, field, amount, layout.leaves), layout.reads, layout.lease_reads)
 
     def spend(self, at: int, amount: int, changes: Changes) -> None:
         """Charge what a call has really cost of a budget that its estimate was a lease on.
@@ -164,10 +195,9 @@ class Counter:
         """
         period = self.rule.period
         bucket = period.bucket(at)
-        path = self._document(period, period.epoch(bucket))
-        (field,) = self.rule.fields.of(range(bucket, bucket + 1))
-        changes.keep(path, period.epoch_expires(period.epoch(bucket)))
-        changes.add(path, field, amount)
+        (cells,) = self._cells(period, self.rule.fields, range(bucket, bucket + 1))
+        changes.read(cells)
+        changes.add(cells.path, cells.fields[0], amount)
 
     def held(self, entry: Entry, values: Values) -> list[Held]:
         """The charges that count at the entry's time, from the values that a commit answered."""
@@ -180,42 +210,42 @@ class Counter:
 
     def landed(self, now: int, committed: int) -> bool:
         """Whether a commit came in the buckets that it was made for at ``now``."""
-        period, lease = self.rule.period, self.rule.lease
-        return period.bucket(now) == period.bucket(committed) and (
-            lease is None or lease.bucket(now) == lease.bucket(committed)
-        )
+        return self._buckets(now) == self._buckets(committed)
 
-    def _document(self, period: Period, epoch: int) -> str:
-        return document(self.rule.limit.per, self.subject, period.epoch_name(epoch))
+    def _buckets(self, now: int) -> tuple[int, int]:
+        """The bucket of the limit, and that of the lease where there is one."""
+        rule = self.rule
+        return rule.period.bucket(now), 0 if rule.lease is None else rule.lease.bucket(now)
 
-    def _reads(self, period: Period, fields: Fields, now: int, changes: Changes) -> tuple[Cells, ...]:
-        reads = period.reads(period.bucket(now))
+    def _layout(self, now: int) -> _Layout:
+        """As it was for the last request, unless another bucket has begun."""
+        buckets = self._buckets(now)
+        if (known := self._known) is not None and known[0] == buckets:
+            return known[1]
+        layout = self._make_layout(*buckets)
+        self._known = buckets, layout
+        return layout
+
+    def _make_layout(self, bucket: int, lease_bucket: int) -> _Layout:
+        rule = self.rule
+        reads = self._cells(rule.period, rule.fields, rule.period.reads(bucket))
+        if rule.lease is None:
+            (charged,) = self._cells(rule.period, rule.fields, range(bucket, bucket + 1))
+            return _Layout(reads, (), charged, rule.period, rule.fields, bucket)
+        fields = rule.lease_fields(bucket)
+        lease_reads = self._cells(rule.lease, fields, rule.lease.reads(lease_bucket))
+        (charged,) = self._cells(rule.lease, fields, range(lease_bucket, lease_bucket + 1))
+        return _Layout(reads, lease_reads, charged, rule.lease, fields, lease_bucket)
+
+    def _cells(self, period: Period, fields: Fields, buckets: range) -> tuple[Cells, ...]:
+        """The fields of some buckets, by document: mostly one, at most two."""
         cells = []
-        for epoch in range(period.epoch(reads.start), period.epoch(reads.stop - 1) + 1):  # mostly one, at most two
-            inside = range(max(reads.start, period.epoch_start(epoch)), min(reads.stop, period.epoch_start(epoch + 1)))
-            part = Cells(self._document(period, epoch), fields.of(inside))
-            cells.append(part)
-            changes.keep(part.path, period.epoch_expires(epoch))
-            changes.read(part.path, part.fields)
+        for epoch in range(period.epoch(buckets.start), period.epoch(buckets.stop - 1) + 1):
+            start, end = period.epoch_start(epoch), period.epoch_start(epoch + 1)
+            inside = range(max(buckets.start, start), min(buckets.stop, end))
+            path = document(self.rule.limit.per, self.subject, period.epoch_name(epoch))
+            cells.append(Cells(path, fields.of(inside), period.epoch_expires(epoch)))
         return tuple(cells)
-
-    def _charge(
-        self,
-        period: Period,
-        fields: Fields,
-        now: int,
-        amount: int,
-        changes: Changes,
-        seen: int | None,
-    ) -> Charge:
-        bucket = period.bucket(now)
-        epoch = period.epoch(bucket)
-        path = self._document(period, epoch)
-        (field,) = fields.of(range(bucket, bucket + 1))
-        changes.add(path, field, amount)
-        if seen is not None:
-            changes.remove(path, fields.of(self.rule.to_clean(path, period, epoch, seen)))
-        return Charge(path, field, amount, period.leaves(bucket))
 
 
 def subject_of(limit: RateLimit, caller: Caller) -> str | None:
@@ -237,4 +267,7 @@ def lease_window(seconds: int, deadline_ms: int) -> Window:
 
 
 def _row(reads: tuple[Cells, ...], values: Values) -> list[int]:
-    return [values[part.path][field] for part in reads for field in part.fields]
+    row: list[int] = []
+    for part in reads:
+        row += map(values[part.path].__getitem__, part.fields)
+    return row

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from msgspec import structs
 
 from shared.admission.headers import rate_limit_headers
-from shared.admission.port import LimitExceeded, LimitState
+from shared.admission.port import LimitExceeded, LimitState, used_up
 
 _SECOND = 1_000_000_000
 
@@ -20,6 +23,16 @@ CAPACITY = 10_000
 _TELLS = _SECOND // 20
 """For so long a repeated denial is told in the same words. They are those of its beginning, so that nobody
 comes back too early."""
+
+
+class _Told(NamedTuple):
+    """What is said of a denial for a while."""
+
+    turn: int
+    wait: float
+    limits: tuple[LimitState, ...]
+    headers: dict[str, str]
+    message: str
 
 
 @dataclass(slots=True)
@@ -37,7 +50,7 @@ class Denial:
 
     exceeded: LimitState
     limits: tuple[LimitState, ...]
-    _told: tuple[int, float, tuple[LimitState, ...], dict[str, str]] | None = None
+    _told: _Told | None = None
 
     def lasts(self, now: int) -> bool:
         """Whether it may be repeated at ``now``."""
@@ -47,19 +60,20 @@ class Denial:
         """The error for the caller, its durations counted from ``now``."""
         turn = (now - self.at) // _TELLS
         told = self._told
-        if told is None or told[0] != turn:
-            passed = turn * _TELLS / _SECOND
-            wait = max(0.0, self.retry_after / _SECOND - passed)
-            limits = tuple(_later(state, passed) for state in self.limits) if passed else self.limits
-            told = self._told = (turn, wait, limits, rate_limit_headers(limits, wait))
-        _, wait, limits, headers = told
-        error = LimitExceeded(self.exceeded, wait, limits, seq=seq, epoch=epoch)
-        error.headers = dict(headers)
-        return error
+        if told is None or told.turn != turn:
+            told = self._told = self._tell(turn)
+        _, wait, limits, headers, message = told
+        return LimitExceeded(self.exceeded, wait, limits, seq=seq, epoch=epoch, message=message, headers=headers)
+
+    def _tell(self, turn: int) -> _Told:
+        passed = turn * _TELLS / _SECOND
+        wait = max(0.0, self.retry_after / _SECOND - passed)
+        limits = tuple(_later(state, passed) for state in self.limits) if passed else self.limits
+        return _Told(turn, wait, limits, rate_limit_headers(limits, wait), used_up(self.exceeded, wait))
 
 
 def _later(state: LimitState, passed: float) -> LimitState:
-    return replace(
+    return structs.replace(
         state,
         reset_seconds=max(0.0, state.reset_seconds - passed),
         more_seconds=max(0.0, state.more_seconds - passed),

@@ -1,8 +1,10 @@
 """What an answer says of the limits: the IETF's fields, OpenAI's, and ``Retry-After``.
 
-``RateLimit`` and ``RateLimit-Policy`` follow draft-ietf-httpapi-ratelimit-headers-11 (unchanged in
-syntax since -08): lists of Strings with parameters, ``q`` quota, ``w`` window in seconds, ``r``
-remaining, ``t`` seconds until more becomes available, and the quota unit ``qu`` where it is not requests.
+``RateLimit`` and ``RateLimit-Policy`` follow draft-ietf-httpapi-ratelimit-headers-11 (May 2026; unchanged
+in syntax since -08): lists of Strings with parameters, ``q`` quota, ``w`` window in seconds, ``r``
+remaining, ``t`` seconds within which no more than that can be used, and the quota unit ``qu`` where it is
+not requests. OpenAI's ``x-ratelimit-reset-…`` is the time until the limit is whole again, not until the next
+request fits (platform.openai.com/docs/guides/rate-limits).
 """
 
 from __future__ import annotations

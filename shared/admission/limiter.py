@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
 
 from shared.admission.cells import Changes
 from shared.admission.charging import Asked, Charged, Charging
@@ -31,16 +34,21 @@ _PURSES = 10_000
 _KNOWN = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class _GroupKey:
+class _GroupKey(msgspec.Struct, frozen=True, cache_hash=True):
     """Requests whose commits touch the same documents."""
 
     key_id: str
     counters: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Requested:
+class _Applying(NamedTuple):
+    """The limits that are for such requests, each as it counts this caller."""
+
+    counters: Sequence[Counter]
+    group: _GroupKey
+
+
+class _Requested(NamedTuple):
     """A request in the queue."""
 
     counters: Sequence[Counter]
@@ -88,18 +96,17 @@ class Limiter:
         self._denials = DenialCache()
         self._groups: Groups[_Requested | Changes] = Groups(self._run)
         self._purses: dict[tuple[str, str], Purse] = {}
-        self._known: dict[tuple[str, str, str | None, str], Sequence[Counter]] = {}
+        self._known: dict[tuple[str, str, str | None, str], _Applying] = {}
         self._lock = threading.Lock()
         self._local = _local(limits, policy, clock, lease_seconds) if policy.fail == "local" else None
 
     def reserve(self, caller: Caller, model: str, estimate: Usage) -> Reservation:
         """See ``Admission``."""
-        counters, costs = self._applying(caller, model, estimate)
+        (counters, group), costs = self._applying(caller, model, estimate)
         now = self._charging.now()
         for counter, cost in zip(counters, costs, strict=True):
             if counter.rule.enforced and (denial := self._denials.find(counter.identity, cost, now)):
                 raise denial.error(now)
-        group = _GroupKey(caller.key_id, tuple(counter.identity for counter in counters))
         asked = Asked(costs)
         self._groups.submit(group, _Requested(counters, asked))
         if isinstance(asked.failure, StoreUnavailable):
@@ -125,37 +132,42 @@ class Limiter:
         charged, kept.charged = kept.charged, []  # a second call finds nothing
         kept.limiter._settle(kept.group, charged, actual)
 
-    def _applying(self, caller: Caller, model: str, estimate: Usage) -> tuple[list[Counter], tuple[int, ...]]:
+    def _applying(self, caller: Caller, model: str, estimate: Usage) -> tuple[_Applying, tuple[int, ...]]:
         """What the request is charged for, and how much.
 
         Raises:
             LargerThanLimit: Too much for a limit by itself.
         """
-        counters, costs = [], []
-        for counter in self._counters(caller, model):
+        applying = self._such(caller, model)
+        costs = []
+        for counter in applying.counters:
             rule = counter.rule
-            if cost := rule.cost(estimate):
-                if cost > rule.limit.amount and rule.enforced:
-                    raise LargerThanLimit(rule.limit.name, rule.limit.kind, rule.limit.amount, cost)
-                counters.append(counter)
-                costs.append(cost)
-        return counters, tuple(costs)
+            costs.append(cost := rule.cost(estimate))
+            if cost > rule.most:
+                raise LargerThanLimit(rule.limit.name, rule.limit.kind, rule.limit.amount, cost)
+        if all(costs):
+            return applying, tuple(costs)
+        charged = [counter for counter, cost in zip(applying.counters, costs, strict=True) if cost]
+        return _applying(caller, charged), tuple([cost for cost in costs if cost])
 
-    def _counters(self, caller: Caller, model: str) -> Sequence[Counter]:
-        """The limits that are for such requests, each as it counts this caller."""
+    def _such(self, caller: Caller, model: str) -> _Applying:
+        """What is charged for requests of this caller for this model."""
         key = (caller.tenant, caller.key_id, caller.user, model)
-        counters = self._known.get(key)
-        if counters is None:
-            counters = [
-                Counter(rule, subject)
-                for rule in self._rules
-                if (subject := subject_of(rule.limit, caller)) is not None and rule.counts(caller, model)
-            ]
+        applying = self._known.get(key)
+        if applying is None:
+            applying = _applying(
+                caller,
+                [
+                    Counter(rule, subject)
+                    for rule in self._rules
+                    if (subject := subject_of(rule.limit, caller)) is not None and rule.counts(caller, model)
+                ],
+            )
             with self._lock:
                 if len(self._known) >= _KNOWN:
                     self._known = {}
-                self._known[key] = counters
-        return counters
+                self._known[key] = applying
+        return applying
 
     def _run(self, key: Hashable, group: Sequence[_Requested | Changes]) -> None:
         """Commit a group. Every request is told what became of it; corrections never fail."""
@@ -243,10 +255,14 @@ class Limiter:
                 raise
             except LargerThanLimit as larger:  # than this process's share of it: another time it may pass
                 raise AdmissionUnavailable(unknown) from larger
-            return replace(reservation, seq=0, epoch="", committed=0, mode="local", unknown=unknown)
+            return msgspec.structs.replace(reservation, seq=0, epoch="", committed=0, mode="local", unknown=unknown)
         if self._policy.fail == "open":
             return Reservation((), seq=0, epoch="", mode="failed_open", unknown=unknown)
         raise AdmissionUnavailable(unknown) from asked.failure
+
+
+def _applying(caller: Caller, counters: Sequence[Counter]) -> _Applying:
+    return _Applying(counters, _GroupKey(caller.key_id, tuple(counter.identity for counter in counters)))
 
 
 def connect_limiter(documents: DocumentStore, policy: PolicyFile, clock: Clock) -> Limiter:

@@ -6,31 +6,24 @@ Importing this module registers ``firestore://project/database/collection`` and,
 
 from __future__ import annotations
 
-import asyncio
-import random
 import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-from limits.aio.storage import MovingWindowSupport as AsyncMovingWindowSupport
-from limits.aio.storage import SlidingWindowCounterSupport as AsyncSlidingWindowCounterSupport
-from limits.aio.storage import Storage as AsyncStorage
-from limits.errors import ConfigurationError
 from limits.storage import MovingWindowSupport, SlidingWindowCounterSupport, Storage
 from limits.storage.base import TimestampedSlidingWindow
 
-from shared.admission.limits_windows import PAGE_DOCUMENTS, Get, Page, Step, Steps, Windows
+from shared.admission.limits_async_storage import AsyncFirestoreStorage
+from shared.admission.limits_common import ATTEMPTS, STRIPES, parse, pause
+from shared.admission.limits_steps import PAGE_DOCUMENTS, Get, Page, Step, Steps
+from shared.admission.limits_windows import Windows
 from shared.errors import PreconditionFailed, StoreContended, StoreError
-from shared.stores.firestore_async import AsyncFirestoreDocuments
 from shared.stores.firestore_documents import FirestoreDocuments
 
-T = TypeVar("T")
+__all__ = ["AsyncFirestoreStorage", "FirestoreStorage"]
 
-_STRIPES = 64
-_ATTEMPTS = 8
-_PAUSE_SECONDS = 0.01
+T = TypeVar("T")
 
 
 class FirestoreStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport, TimestampedSlidingWindow):
@@ -60,10 +53,10 @@ class FirestoreStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport
             ConfigurationError: The URI names no project, or is malformed.
         """
         super().__init__(uri, wrap_exceptions=wrap_exceptions, **options)
-        project, database, collection = _parse(uri)
+        project, database, collection = parse(uri)
         self._documents = FirestoreDocuments(project, database, timeout_seconds=float(timeout_seconds))
         self._windows = Windows(collection, memory_seconds=float(memory_seconds))
-        self._locks = [threading.Lock() for _ in range(_STRIPES)]
+        self._locks = [threading.Lock() for _ in range(STRIPES)]
 
     @property
     def base_exceptions(self) -> type[Exception]:
@@ -73,35 +66,35 @@ class FirestoreStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Count in a fixed window and return the count."""
         # Threads that meet at a window's start take turns, or all but one would fail and read.
-        lock: AbstractContextManager[Any] = nullcontext() if self._windows.has_fixed(key) else self._lock(key)
+        lock: AbstractContextManager[Any] = nullcontext() if self._windows.fixed.has(key) else self._lock(key)
         with lock:
-            return self._run(self._windows.hit_fixed(key, expiry, amount))
+            return self._run(self._windows.fixed.hit(key, expiry, amount))
 
     def get(self, key: str) -> int:
         """The count of a fixed window."""
-        return self._run(self._windows.count_fixed(key))
+        return self._run(self._windows.fixed.count(key))
 
     def get_expiry(self, key: str) -> float:
         """When a fixed window ends, in seconds since the Unix epoch."""
-        return self._run(self._windows.end_fixed(key))
+        return self._run(self._windows.fixed.end(key))
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Hit a moving window."""
         with self._lock(key):
-            return self._run(self._windows.hit_moving(key, limit, expiry, amount))
+            return self._run(self._windows.moving.hit(key, limit, expiry, amount))
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         """Where a moving window begins and how much is in it."""
-        state = self._run(self._windows.see_moving(key, expiry))
+        state = self._run(self._windows.moving.see(key, expiry))
         return state.start, state.amount
 
     def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Hit a sliding window counter."""
-        return self._run(self._windows.hit_sliding(key, limit, expiry, amount))
+        return self._run(self._windows.sliding.hit(key, limit, expiry, amount))
 
     def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
         """Count and remaining seconds of the previous window and of this one."""
-        state = self._run(self._windows.see_sliding(key, expiry))
+        state = self._run(self._windows.sliding.see(key, expiry))
         return state.previous, state.previous_seconds, state.current, state.current_seconds
 
     def clear(self, key: str) -> None:
@@ -110,7 +103,7 @@ class FirestoreStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport
 
     def clear_sliding_window(self, key: str, expiry: int) -> None:
         """Forget a key's sliding window counter."""
-        self._run(self._windows.clear_sliding(key, expiry))
+        self._run(self._windows.sliding.clear(key, expiry))
 
     def reset(self) -> int:
         """Delete every document of the collection and return how many there were."""
@@ -125,7 +118,7 @@ class FirestoreStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport
         return True
 
     def _lock(self, key: str) -> threading.Lock:
-        return self._locks[hash(key) % _STRIPES]
+        return self._locks[hash(key) % STRIPES]
 
     def _run(self, steps: Steps[T]) -> T:
         try:
@@ -142,13 +135,13 @@ class FirestoreStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport
             return result
 
     def _take(self, step: Step) -> Any:
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             try:
                 return self._ask(step)
             except StoreContended:
-                if attempt == _ATTEMPTS - 1:
+                if attempt == ATTEMPTS - 1:
                     raise
-                time.sleep(_pause(attempt))
+                time.sleep(pause(attempt))
         raise AssertionError
 
     def _ask(self, step: Step) -> Any:
@@ -157,138 +150,3 @@ class FirestoreStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport
         if isinstance(step, Page):
             return list(self._documents.list(step.collection, after=step.after, limit=PAGE_DOCUMENTS))
         return self._documents.commit(step)
-
-
-class AsyncFirestoreStorage(
-    AsyncStorage, AsyncMovingWindowSupport, AsyncSlidingWindowCounterSupport, TimestampedSlidingWindow
-):
-    """All three strategies for event loops; as ``FirestoreStorage`` otherwise."""
-
-    STORAGE_SCHEME = ["async+firestore"]  # noqa: RUF012  # as the base class declares it
-
-    def __init__(
-        self,
-        uri: str | None = None,
-        wrap_exceptions: bool = False,
-        *,
-        timeout_seconds: float = 2.0,
-        memory_seconds: float = 10.0,
-        **options: float | str | bool,
-    ) -> None:
-        """See ``FirestoreStorage``."""
-        super().__init__(uri, wrap_exceptions=wrap_exceptions, **options)
-        project, database, collection = _parse(uri)
-        self._documents = AsyncFirestoreDocuments(project, database, timeout_seconds=float(timeout_seconds))
-        self._windows = Windows(collection, memory_seconds=float(memory_seconds))
-        self._locks: tuple[asyncio.AbstractEventLoop | None, list[asyncio.Lock]] = (None, [])
-
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        """What this storage raises where Firestore does not serve it."""
-        return StoreError
-
-    async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        """Count in a fixed window and return the count."""
-        if self._windows.has_fixed(key):
-            return await self._run(self._windows.hit_fixed(key, expiry, amount))
-        async with self._lock(key):
-            return await self._run(self._windows.hit_fixed(key, expiry, amount))
-
-    async def get(self, key: str) -> int:
-        """The count of a fixed window."""
-        return await self._run(self._windows.count_fixed(key))
-
-    async def get_expiry(self, key: str) -> float:
-        """When a fixed window ends, in seconds since the Unix epoch."""
-        return await self._run(self._windows.end_fixed(key))
-
-    async def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Hit a moving window."""
-        async with self._lock(key):
-            return await self._run(self._windows.hit_moving(key, limit, expiry, amount))
-
-    async def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        """Where a moving window begins and how much is in it."""
-        state = await self._run(self._windows.see_moving(key, expiry))
-        return state.start, state.amount
-
-    async def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Hit a sliding window counter."""
-        return await self._run(self._windows.hit_sliding(key, limit, expiry, amount))
-
-    async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
-        """Count and remaining seconds of the previous window and of this one."""
-        state = await self._run(self._windows.see_sliding(key, expiry))
-        return state.previous, state.previous_seconds, state.current, state.current_seconds
-
-    async def clear(self, key: str) -> None:
-        """Forget a key's fixed and moving window."""
-        await self._run(self._windows.clear(key))
-
-    async def clear_sliding_window(self, key: str, expiry: int) -> None:
-        """Forget a key's sliding window counter."""
-        await self._run(self._windows.clear_sliding(key, expiry))
-
-    async def reset(self) -> int:
-        """Delete every document of the collection and return how many there were."""
-        return await self._run(self._windows.reset())
-
-    async def check(self) -> bool:
-        """Whether Firestore answers."""
-        try:
-            await self._run(self._windows.probe())
-        except StoreError:
-            return False
-        return True
-
-    def _lock(self, key: str) -> asyncio.Lock:
-        loop, locks = self._locks
-        if loop is not asyncio.get_running_loop():
-            locks = [asyncio.Lock() for _ in range(_STRIPES)]
-            self._locks = (asyncio.get_running_loop(), locks)
-        return locks[hash(key) % _STRIPES]
-
-    async def _run(self, steps: Steps[T]) -> T:
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    answer = await self._take(step)
-                except PreconditionFailed as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(answer)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-
-    async def _take(self, step: Step) -> Any:
-        for attempt in range(_ATTEMPTS):
-            try:
-                return await self._ask(step)
-            except StoreContended:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-                await asyncio.sleep(_pause(attempt))
-        raise AssertionError
-
-    async def _ask(self, step: Step) -> Any:
-        if isinstance(step, Get):
-            return await self._documents.get(step.path)
-        if isinstance(step, Page):
-            return await self._documents.page(step.collection, step.after, PAGE_DOCUMENTS)
-        return await self._documents.commit(step)
-
-
-def _pause(attempt: int) -> float:
-    """Seconds before an aborted commit is sent again: drawn below a bound that doubles."""
-    return random.uniform(0, _PAUSE_SECONDS * (1 << attempt))  # noqa: S311  # spreads load, hides nothing
-
-
-def _parse(uri: str | None) -> tuple[str, str, str]:
-    """Project, database and collection."""
-    parts = urlsplit(uri or "")
-    database, _, collection = parts.path.strip("/").partition("/")
-    if not parts.netloc or "/" in collection:
-        raise ConfigurationError("Give the storage as firestore://project/(default)/collection.")
-    return parts.netloc, database or "(default)", collection or "rate_limits"

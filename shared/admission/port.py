@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from shared.errors import RateLimited, ServiceUnavailable
 from shared.identity.caller import Caller
@@ -20,8 +23,7 @@ class Usage:
     """In millionths of the policy's currency."""
 
 
-@dataclass(frozen=True, slots=True)
-class LimitState:
+class LimitState(msgspec.Struct, frozen=True):
     """One limit as it stands after a decision, for the response headers."""
 
     name: str
@@ -51,8 +53,7 @@ class Unknown:
     """What each limit would have been charged, by name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(msgspec.Struct, frozen=True):
     """A request that was let in. Hand it back to ``settle`` exactly once, however the request ends."""
 
     limits: tuple[LimitState, ...]
@@ -74,7 +75,7 @@ class Reservation:
     unknown: Unknown | None = None
     """Where the store did not say whether it took the charge."""
 
-    charges: Any = field(default=None, repr=False)
+    charges: Any = None
     """The adapter's own note of what was charged where."""
 
 
@@ -89,8 +90,10 @@ class LimitExceeded(RateLimited):
         *,
         seq: int | None,
         epoch: str | None = None,
+        message: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(f"Limit '{exceeded.name}' is used up: {_terms(exceeded)}. Retry in {retry_after:.1f} s.")
+        super().__init__(message or used_up(exceeded, retry_after), headers=headers)
         self.exceeded = exceeded
         self.retry_after = retry_after
         self.limits = limits
@@ -102,6 +105,11 @@ class LimitExceeded(RateLimited):
         """As in ``Reservation``."""
         self.unknown: Unknown | None = None
         """As in ``Reservation``."""
+
+
+def used_up(exceeded: LimitState, retry_after: float) -> str:
+    """What a caller is told whose limit is used up."""
+    return f"Limit '{exceeded.name}' is used up: {_terms(exceeded)}. Retry in {retry_after:.1f} s."
 
 
 class LargerThanLimit(RateLimited):

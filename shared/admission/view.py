@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.admission.cells import COUNTS, Changes, Values
+from shared.admission.cells import Changes, Values, counts_in
 from shared.admission.counters import Counter, Rule
 from shared.admission.windows import standing
 from shared.clock import Clock
@@ -130,5 +130,5 @@ class LimitsView:
 
 def _counts(found: Document | None, fields: Iterable[str]) -> dict[str, int]:
     """The fields' values, by their paths."""
-    counts = found.fields.get(COUNTS, {}) if found is not None else {}
-    return {field: int(counts.get(field.partition(".")[2], 0)) for field in fields}
+    counts = {} if found is None else counts_in(found.fields)
+    return {field: counts.get(field, 0) for field in fields}

@@ -201,6 +201,8 @@ def held(period: Period, counts: Sequence[int], now: int, *, at_most: int | None
         now: Nanoseconds since the Unix epoch.
         at_most: Foresee that they leave after so long already: calls that run may end at any time.
     """
+    if not any(counts):
+        return []
     first = period.reads(period.bucket(now)).start
     soon = None if at_most is None else now + at_most
     charges = []
@@ -211,8 +213,7 @@ def held(period: Period, counts: Sequence[int], now: int, *, at_most: int | None
     return charges
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """How a limit stands at a time; durations hold if nothing more is charged."""
 
     remaining: int
@@ -225,10 +226,10 @@ class Standing:
 
 def standing(amount: int, charges: Sequence[Held], now: int) -> Standing:
     """How a limit of ``amount`` stands with these charges."""
-    free = amount - sum(charge.amount for charge in charges)
     if not charges:
-        return Standing(free, 0, 0)
-    whole_after = max(charge.leaves for charge in charges) - now
+        return Standing(amount, 0, 0)
+    free = amount - sum([charge.amount for charge in charges])
+    whole_after = max([charge.leaves for charge in charges]) - now
     return Standing(max(0, free), _freed_after(charges, max(0, -free) + 1, now), whole_after)
 
 
@@ -241,11 +242,15 @@ def _freed_after(charges: Sequence[Held], needed: int, now: int) -> int:
     """How long until those that leave first have taken ``needed`` with them; 0 where nothing is in the way."""
     if not charges or needed <= 0:
         return 0
-    for charge in sorted(charges, key=lambda charge: charge.leaves):
+    for charge in sorted(charges, key=_by_leaving) if len(charges) > 1 else charges:
         needed -= charge.amount
         if needed <= 0:
             break
     return charge.leaves - now
+
+
+def _by_leaving(charge: Held) -> int:
+    return charge.leaves
 
 
 def clock_offset(offset: int, before: int, after: int, committed: int) -> int:

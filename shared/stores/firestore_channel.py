@@ -9,7 +9,6 @@ import grpc  # type: ignore[import-untyped]  # grpcio ships no types
 
 from shared.errors import PreconditionFailed, StoreContended, StoreUnavailable
 from shared.stores.firestore_messages import (
-    CommitRequest,
     CommitResponse,
     Document,
     GetDocumentRequest,
@@ -26,7 +25,7 @@ FIRESTORE = Api(
     scope="https://www.googleapis.com/auth/datastore",
     emulator_variable="FIRESTORE_EMULATOR_HOST",
     methods={
-        "Commit": Method(f"{_SERVICE}Commit", CommitRequest, CommitResponse),
+        "Commit": Method(f"{_SERVICE}Commit", None, CommitResponse),
         "GetDocument": Method(f"{_SERVICE}GetDocument", GetDocumentRequest, Document),
         "RunQuery": Method(f"{_SERVICE}RunQuery", RunQueryRequest, RunQueryResponse, streams=True),
     },

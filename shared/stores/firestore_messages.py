@@ -38,7 +38,8 @@ _MESSAGES = message_classes(
             "Precondition current_document = 4",
             "repeated FieldTransform update_transforms = 7",
         ),
-        "WriteResult": ("Timestamp update_time = 1", "repeated Value transform_results = 2"),
+        # The results are Values. They are left as bytes here, since most of them are the same few.
+        "WriteResult": ("Timestamp update_time = 1", "repeated bytes transform_results = 2"),
         "CommitRequest": ("string database = 1", "repeated Write writes = 2"),
         "CommitResponse": ("repeated WriteResult write_results = 1", "Timestamp commit_time = 2"),
         "GetDocumentRequest": ("string name = 1",),
@@ -58,6 +59,7 @@ _MESSAGES = message_classes(
 )
 
 CommitRequest = _MESSAGES["CommitRequest"]
+"""Written by hand in ``firestore_wire``; here for whoever reads one."""
 CommitResponse = _MESSAGES["CommitResponse"]
 Document = _MESSAGES["Document"]
 GetDocumentRequest = _MESSAGES["GetDocumentRequest"]

@@ -1,6 +1,8 @@
-"""Between the document-store port and Firestore's messages: values, field paths, writes and their results.
+"""Between the document-store port and Firestore's messages: a commit as bytes, and what its answer and documents say.
 
-Pure functions. Source of the semantics: the comments of ``google/firestore/v1/{document,write}.proto``.
+Pure functions. A commit is written straight into the wire format, since it is on the way of every request; whatever
+of it comes again (a document's name, the read of a field) is written once. The numbers of the fields are those of
+``google/firestore/v1/{common,document,write,firestore}.proto``, whose comments are the source of the semantics too.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from typing import Any
 from shared.errors import PreconditionFailed
 from shared.stores.document_fields import check_increment, check_value, split_field, split_path
 from shared.stores.documents import CommitResult, Delete, Document, Write, WriteResult
-from shared.stores.firestore_messages import CommitRequest, RunQueryRequest
+from shared.stores.firestore_messages import RunQueryRequest, Value
+from shared.stores.protobuf_wire import Field
 
 _NANOSECONDS = 1_000_000_000
 _MICROSECOND = timedelta(microseconds=1)
@@ -22,9 +25,44 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SIMPLE = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 _ASCENDING = 1
 
+# CommitRequest
+_DATABASE = Field(1)
+_WRITES = Field(2)
+# Write
+_UPDATE = Field(1)
+_DELETE = Field(2)
+_UPDATE_MASK = Field(3)
+_CURRENT_DOCUMENT = Field(4)
+_UPDATE_TRANSFORMS = Field(7)
+# Document, and the entries of its map of fields
+_NAME = Field(1)
+_FIELDS = Field(2)
+_KEY = Field(1)
+_VALUE = Field(2)
+# DocumentMask, Precondition, FieldTransform, Timestamp
+_FIELD_PATHS = Field(1)
+_EXISTS = Field(1)
+_UPDATE_TIME = Field(2)
+_FIELD_PATH = Field(1)
+_INCREMENT = Field(3)
+_SECONDS = Field(1)
+_NANOS = Field(2)
+# Value, MapValue, ArrayValue
+_BOOLEAN = Field(1)
+_INTEGER = Field(2)
+_DOUBLE = Field(3)
+_MAP = Field(6)
+_ARRAY = Field(9)
+_TIMESTAMP = Field(10)
+_NULL = Field(11)
+_STRING = Field(17)
+_BYTES = Field(18)
+_MAP_FIELDS = Field(1)
+_ARRAY_VALUES = Field(1)
 
-def encode_commit(database: str, writes: Sequence[Write | Delete]) -> Any:
-    """The request for these writes.
+
+def encode_commit(database: str, writes: Sequence[Write | Delete]) -> bytes:
+    """The ``CommitRequest`` for these writes.
 
     Args:
         database: Its full name, ``projects/{project}/databases/{database}``.
@@ -35,32 +73,43 @@ def encode_commit(database: str, writes: Sequence[Write | Delete]) -> Any:
         TypeError: A value of a type that no document can hold.
         PreconditionFailed: A write asks for a document that is missing and was updated at some time.
     """
-    request = CommitRequest(database=database)
+    parts = [_DATABASE.delimited(database.encode())]
     for write in writes:
-        split_path(write.path)
-        message = request.writes.add()
-        name = f"{database}/documents/{write.path}"
-        if isinstance(write, Delete):
-            message.delete = name
-        else:
-            message.update.name = name
-            _encode_update(message, write)
-        _encode_precondition(message, write)
-    return request
+        name = _document_name(database, write.path)
+        what = _DELETE.delimited(name) if isinstance(write, Delete) else _update(name, write)
+        parts.append(_WRITES.delimited(what + _precondition(write)))
+    return b"".join(parts)
 
 
-def _encode_precondition(message: Any, write: Write | Delete) -> None:
+@lru_cache(maxsize=4096)
+def _document_name(database: str, path: str) -> bytes:
+    split_path(path)
+    return f"{database}/documents/{path}".encode()
+
+
+def _precondition(write: Write | Delete) -> bytes:
     """Firestore takes one precondition; an update time says that the document exists."""
     if write.updated_at is not None:
         if write.exists is False:
             raise PreconditionFailed(f"Document {write.path} cannot be missing and have an update time.")
-        _set_time(message.current_document.update_time, write.updated_at)
-    elif write.exists is not None:
-        message.current_document.exists = write.exists
+        return _CURRENT_DOCUMENT.delimited(_UPDATE_TIME.delimited(_timestamp(write.updated_at)))
+    if write.exists is not None:
+        return _CURRENT_DOCUMENT.delimited(_EXISTS.integer(write.exists))
+    return b""
 
 
-def _encode_update(message: Any, write: Write) -> None:
-    fields = dict(write.fields)
+def _update(name: bytes, write: Write) -> bytes:
+    fields, mask = _set_and_named(write)
+    parts = [_UPDATE.delimited(_NAME.delimited(name) + _entries(_FIELDS, fields))]
+    if not write.replace:  # an empty mask keeps every field; none at all would drop them
+        parts.append(_UPDATE_MASK.delimited(b"".join(map(_named, mask if len(mask) < 2 else _outermost(mask)))))
+    parts += map(_transform, write.increments, write.increments.values())
+    return b"".join(parts)
+
+
+def _set_and_named(write: Write) -> tuple[Mapping[str, Any], list[tuple[str, ...]]]:
+    """The fields to set, and every field that is set or removed, by the names that lead to it."""
+    fields = write.fields
     if fields:
         check_value(fields)
     mask: list[tuple[str, ...]] = [(name,) for name in fields]
@@ -71,17 +120,20 @@ def _encode_update(message: Any, write: Write) -> None:
             fields = _without(fields, names)
         else:
             mask.append(names)
-    target = message.update.fields
-    for field, value in fields.items():
-        set_value(target[field], value)
-    if not write.replace:
-        message.update_mask.SetInParent()  # an empty mask keeps every field; none at all would drop them
-        message.update_mask.field_paths.extend(map(_join, _outermost(mask)))
-    for path, amount in write.increments.items():
-        check_increment(path, amount)
-        transform = message.update_transforms.add()
-        transform.field_path = quote_path(path)
-        transform.increment.integer_value = amount
+    return fields, mask
+
+
+@lru_cache(maxsize=4096)
+def _named(names: tuple[str, ...]) -> bytes:
+    return _FIELD_PATHS.delimited(_join(names).encode())
+
+
+@lru_cache(maxsize=8192, typed=True)
+def _transform(path: str, amount: int) -> bytes:
+    """An increment. Kept, since most are reads of the same fields again and again."""
+    check_increment(path, amount)
+    field_path = _FIELD_PATH.delimited(quote_path(path).encode())
+    return _UPDATE_TRANSFORMS.delimited(field_path + _INCREMENT.delimited(_INTEGER.integer(amount)))
 
 
 def _without(fields: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -120,35 +172,74 @@ def _quoted(name: str) -> str:
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
-def set_value(message: Any, value: Any) -> None:
-    """Put a value that ``check_value`` has passed into a ``Value`` message."""
+def encode_value(value: Any) -> bytes:
+    """A value that ``check_value`` has passed, as a ``Value``."""
     if isinstance(value, str):
-        message.string_value = value
-    elif isinstance(value, bool):
-        message.boolean_value = value
-    elif isinstance(value, int):
-        message.integer_value = value
-    elif isinstance(value, float):
-        message.double_value = value
-    elif value is None:
-        message.null_value = 0
-    elif isinstance(value, bytes):
-        message.bytes_value = value
-    elif isinstance(value, datetime):
-        _set_time(message.timestamp_value, (value - _EPOCH) // _MICROSECOND * 1000)
-    elif isinstance(value, Mapping):
-        message.map_value.SetInParent()
-        for name, item in value.items():
-            set_value(message.map_value.fields[name], item)
-    else:
-        message.array_value.SetInParent()
-        for item in value:
-            set_value(message.array_value.values.add(), item)
+        return _STRING.delimited(value.encode())
+    if isinstance(value, bool):
+        return _BOOLEAN.integer(value)
+    if isinstance(value, int):
+        return _INTEGER.integer(value)
+    if isinstance(value, float):
+        return _DOUBLE.double(value)
+    if value is None:
+        return _NULL.integer(0)
+    if isinstance(value, bytes):
+        return _BYTES.delimited(value)
+    if isinstance(value, datetime):
+        return _moment(value)
+    if isinstance(value, Mapping):
+        return _MAP.delimited(_entries(_MAP_FIELDS, value))
+    return _ARRAY.delimited(b"".join([_ARRAY_VALUES.delimited(encode_value(item)) for item in value]))
 
 
-def _set_time(message: Any, nanoseconds: int) -> None:
-    message.SetInParent()
-    message.seconds, message.nanos = divmod(nanoseconds, _NANOSECONDS)
+def _entries(field: Field, values: Mapping[str, Any]) -> bytes:
+    """A map is a repeated message of key and value."""
+    return b"".join(
+        [
+            field.delimited(_KEY.delimited(name.encode()) + _VALUE.delimited(encode_value(value)))
+            for name, value in values.items()
+        ]
+    )
+
+
+@lru_cache(maxsize=1024)
+def _moment(value: datetime) -> bytes:
+    return _TIMESTAMP.delimited(_timestamp((value - _EPOCH) // _MICROSECOND * 1000))
+
+
+def _timestamp(nanoseconds: int) -> bytes:
+    seconds, nanos = divmod(nanoseconds, _NANOSECONDS)
+    return _SECONDS.integer(seconds) + _NANOS.integer(nanos)
+
+
+def decode_commit(response: Any, writes: Sequence[Write | Delete]) -> CommitResult:
+    """What the commit of these writes did.
+
+    Firestore tells no update time where a write changed nothing or deleted; it is the commit's then.
+    """
+    commit_time = _nanoseconds(response.commit_time)
+    results = tuple(
+        [_result(write, message, commit_time) for write, message in zip(writes, response.write_results, strict=True)]
+    )
+    return CommitResult(results, commit_time)
+
+
+def _result(write: Write | Delete, message: Any, commit_time: int) -> WriteResult:
+    increments = write.increments if isinstance(write, Write) else {}
+    values = dict(zip(increments, map(_made, message.transform_results), strict=bool(increments)))
+    return WriteResult(values, _nanoseconds(message.update_time) or commit_time)
+
+
+@lru_cache(maxsize=8192)
+def _made(value: bytes) -> Any:
+    """What a transform has made. Kept, since zeros and small numbers come again and again."""
+    return _value(Value.FromString(value))
+
+
+def decode_document(message: Any, path: str) -> Document:
+    """A document as read."""
+    return Document(path, _fields(message.fields), _nanoseconds(message.update_time))
 
 
 def _value(message: Any) -> Any:
@@ -171,31 +262,6 @@ def _fields(message: Any) -> dict[str, Any]:
 
 def _nanoseconds(message: Any) -> int:
     return int(message.seconds) * _NANOSECONDS + int(message.nanos)
-
-
-def decode_commit(response: Any, writes: Sequence[Write | Delete]) -> CommitResult:
-    """What the commit of these writes did.
-
-    Firestore tells no update time where a write changed nothing or deleted; it is the commit's then.
-    """
-    commit_time = _nanoseconds(response.commit_time)
-    results = tuple(
-        _result(write, message, commit_time) for write, message in zip(writes, response.write_results, strict=True)
-    )
-    return CommitResult(results, commit_time)
-
-
-def _result(write: Write | Delete, message: Any, commit_time: int) -> WriteResult:
-    increments = write.increments if isinstance(write, Write) else {}
-    values = {
-        path: _value(result) for path, result in zip(increments, message.transform_results, strict=bool(increments))
-    }
-    return WriteResult(values, _nanoseconds(message.update_time) or commit_time)
-
-
-def decode_document(message: Any, path: str) -> Document:
-    """A document as read."""
-    return Document(path, _fields(message.fields), _nanoseconds(message.update_time))
 
 
 def encode_page(database: str, collection: str, after: str, limit: int) -> Any:

@@ -49,10 +49,10 @@ class Method:
     """As gRPC names it: ``/package.Service/Method``."""
 
     request: Any
-    """Class of the request's message …"""
+    """Class of the request's message; None where the caller has written its bytes."""
 
     response: Any
-    """… and of the answer's."""
+    """Class of the answer's."""
 
     streams: bool = False
     """Whether it answers with many messages."""
@@ -169,7 +169,7 @@ def _stub(channel: Any, method: Method) -> Any:
     make = channel.unary_stream if method.streams else channel.unary_unary
     return make(
         method.path,
-        request_serializer=method.request.SerializeToString,
+        request_serializer=None if method.request is None else method.request.SerializeToString,
         response_deserializer=method.response.FromString,
     )
 

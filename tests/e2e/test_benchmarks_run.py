@@ -42,3 +42,29 @@ def test_every_row_is_measured():
     rows = {row["name"]: row for row in json.loads(done.stdout)["rows"]}
     assert set(rows) == ROWS
     assert all(row["value"] > 0 and row["baseline"] > 0 for row in rows.values())
+
+
+ADMISSION_ROWS = {
+    *("reserve, 1 limit", "reserve, 6 limits on 2 documents", "reserve and settle", "denied again"),
+    *("naive read, then write", "naive transaction", "limits, in memory", "start to first commit"),
+}
+
+
+def test_the_bench_of_admission_counts_and_prices(firestore_project):
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.admission", "--json", "--requests", "5", "--starts", "1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert {row["name"] for row in told["rows"]} >= ADMISSION_ROWS
+    costs = told["costs"]
+    assert [costs["naive transaction"][what] for what in ("rpc", "reads", "writes")] == [3, 1, 1]
+    assert costs["reserve and settle"]["rpc"] == 2
+    assert costs["denied again"]["rpc"] == 0
+    assert round(costs["bare commit"]["usd_per_million"], 2) == 1.80
+    assert told["prices"]["source"].startswith("https://cloud.google.com/")

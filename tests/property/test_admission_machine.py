@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from shared.admission.cells import counts_in
 from shared.admission.limiter import Limiter
 from shared.admission.port import LargerThanLimit, LimitExceeded, Reservation, Usage
 from shared.admission.windows import day_of
@@ -171,7 +172,7 @@ class AdmissionMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_is_negative(self) -> None:
         for fields, _ in self.store.documents.values():
-            assert all(count >= 0 for count in fields.get("c", {}).values())
+            assert all(count >= 0 for count in counts_in(fields).values())
 
     def check(self, now: int) -> None:
         """Every limit holds at the time of an admission; nothing is added to a limit at other times."""

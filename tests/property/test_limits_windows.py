@@ -9,7 +9,9 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from shared.admission.limits_windows import PAGE_DOCUMENTS, Get, Page, Steps, Windows, shortened
+from shared.admission.limits_moving import shortened
+from shared.admission.limits_steps import PAGE_DOCUMENTS, Get, Page, Steps
+from shared.admission.limits_windows import Windows
 from shared.errors import PreconditionFailed
 from shared.stores.sqlite_documents import SqliteDocuments
 
@@ -78,7 +80,7 @@ def test_a_moving_window_is_exact(schedule: list[tuple[int, int, int]], memory_s
         for who, fifths, amount in schedule:
             clock.now += fifths * 200_000
             used = sum(count for at, count in admitted if at >= clock.now - PERIOD * 1_000_000)
-            answer = running[who].run(running[who].windows.hit_moving("k", LIMIT, PERIOD, amount))
+            answer = running[who].run(running[who].windows.moving.hit("k", LIMIT, PERIOD, amount))
             assert answer is (used + amount <= LIMIT)
             if answer:
                 admitted.append((clock.now, amount))
@@ -101,9 +103,9 @@ def test_a_fixed_window_counts_every_hit_from_its_first(schedule: list[tuple[int
             if clock.now >= end:
                 end, count = clock.now + PERIOD * 1_000_000, 0
             count += amount
-            assert running[who].run(windows.hit_fixed("k", PERIOD, amount)) == count
-            assert running[who].run(windows.count_fixed("k")) == count
-            assert running[who].run(windows.end_fixed("k")) == end / 1e6
+            assert running[who].run(windows.fixed.hit("k", PERIOD, amount)) == count
+            assert running[who].run(windows.fixed.count("k")) == count
+            assert running[who].run(windows.fixed.end("k")) == end / 1e6
         running[0].store.close()
 
 
@@ -119,11 +121,11 @@ def test_a_sliding_window_counter_admits_by_weight(schedule: list[tuple[int, int
             index, into = divmod(clock.now, PERIOD * 1_000_000)
             previous, current = counts.get(index - 1, 0), counts.get(index, 0)
             weighted = int(previous * (1 - into / (PERIOD * 1_000_000)) + current)
-            answer = running[who].run(running[who].windows.hit_sliding("k", LIMIT, PERIOD, amount))
+            answer = running[who].run(running[who].windows.sliding.hit("k", LIMIT, PERIOD, amount))
             assert answer is (weighted + amount <= LIMIT)
             counts[index] = current + amount * answer
             fresh = Instance(running[0].store, clock, 0.0)
-            state = fresh.run(fresh.windows.see_sliding("k", PERIOD))
+            state = fresh.run(fresh.windows.sliding.see("k", PERIOD))
             assert (state.previous, state.current) == (previous, counts[index])
         running[0].store.close()
 
@@ -134,9 +136,9 @@ def test_documents_stay_small_however_long_a_key_lives() -> None:
         (one, *_) = instances(folder, clock, 0.0)
         for number in range(400):
             clock.now += (number % 7 + 1) * PERIOD * 1_000_000
-            for hit in (one.windows.hit_moving("k", LIMIT, PERIOD, 1), one.windows.hit_sliding("k", LIMIT, PERIOD, 1)):
+            for hit in (one.windows.moving.hit("k", LIMIT, PERIOD, 1), one.windows.sliding.hit("k", LIMIT, PERIOD, 1)):
                 assert one.run(hit)
-            one.run(one.windows.hit_fixed("k", PERIOD, 1))
+            one.run(one.windows.fixed.hit("k", PERIOD, 1))
             for document in one.store.list("limits"):
                 assert len(document.fields) <= 363
         one.store.close()

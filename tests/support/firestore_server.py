@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 
-from shared.stores.firestore_messages import CommitRequest, CommitResponse
+from shared.stores.firestore_messages import CommitRequest, CommitResponse, Value
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _committed(request: bytes) -> bytes:
         result = response.write_results.add()
         result.update_time.seconds = 1
         for _ in write.update_transforms:
-            result.transform_results.add(integer_value=1)
+            result.transform_results.append(Value(integer_value=1).SerializeToString())
     return bytes(response.SerializeToString())
 
 

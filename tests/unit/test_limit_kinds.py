@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from shared.admission.cells import counts_in
 from shared.admission.limiter import Limiter
 from shared.admission.port import AdmissionUnavailable, LargerThanLimit, LimitExceeded, Usage
 from shared.errors import StoreContended, StoreUnavailable
@@ -35,7 +36,7 @@ class World:
         return Limiter(self.store, limits, AdmissionPolicy(**policy), self.clock, lease_seconds=lease_seconds)
 
     def charged(self) -> int:
-        return sum(sum(fields.get("c", {}).values()) for fields, _ in self.store.documents.values())
+        return sum(sum(counts_in(fields).values()) for fields, _ in self.store.documents.values())
 
 
 @pytest.fixture

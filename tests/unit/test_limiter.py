@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from shared.admission.cells import counts_in
 from shared.admission.limiter import Limiter
 from shared.admission.port import LimitExceeded, Reservation, Usage
 from shared.errors import ServiceUnavailable
 from shared.identity.caller import DEFAULT_SCOPES, Caller
 from shared.policy.types import AdmissionPolicy, RateLimit
+from shared.web.responses import error_body
 from tests.support.virtual_time import SECOND, ManualClock, VirtualDocuments
 
 CALLER = Caller("acme", "key-1", "api_key", frozenset(DEFAULT_SCOPES))
@@ -29,7 +31,7 @@ class World:
         return Limiter(self.store, limits, AdmissionPolicy(fail=fail), self.clock)
 
     def counts(self) -> list[dict[str, int]]:
-        return [fields.get("c", {}) for fields, _ in self.store.documents.values()]
+        return [counts_in(fields) for fields, _ in self.store.documents.values()]
 
 
 @pytest.fixture
@@ -290,9 +292,13 @@ def test_a_denial_whose_undo_fails_is_still_a_denial(world: World) -> None:
 def test_a_denials_answer_carries_the_headers(world: World) -> None:
     limiter = world.limiter(replace_limit(MINUTE, amount=1))
     reserve(limiter)
-    headers = denied(limiter).headers
+    error = denied(limiter)
+    headers = error.headers
     assert 55 < int(headers["retry-after"]) <= 65
     assert headers["ratelimit-policy"] == '"requests-per-minute";q=1;w=60'
+    # "The Retry-After field value SHOULD NOT reference a point in time earlier than the end of the effective window."
+    assert headers["ratelimit"] == f'"requests-per-minute";r=0;t={headers["retry-after"]}'
+    assert "'requests-per-minute' is used up: 1 requests in 60 s" in error_body(error)["error"]["message"]
     assert headers["x-ratelimit-remaining-requests"] == "0"
 
 

@@ -1,0 +1,89 @@
+"""How long ways take, and what they spend meanwhile."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tests.benchmarks.admission.counting import Spent, Till
+from tests.benchmarks.admission.prices import usd_per_million
+from tests.benchmarks.admission.ways import Way
+
+WARM_UP = 40
+"""Turns that are not counted, at most: the emulator's compiler warms up."""
+
+_DENIALS = 2000
+THREADS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One way, per request."""
+
+    milliseconds: float
+    """Median."""
+    per_second: float
+    rpc: float
+    reads: float
+    writes: float
+
+    @property
+    def usd_per_million(self) -> float:
+        """What Firestore charges for a million requests."""
+        return usd_per_million(self.reads, self.writes)
+
+
+def in_turns(ways: Mapping[str, Way], till: Till, count: int) -> dict[str, Measured]:
+    """Each way once, then each again, so that the machine's moods hit all alike."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    spent = dict.fromkeys(ways, Spent())
+    warm_up = min(WARM_UP, count)
+    for turn in range(warm_up + count):
+        for name, way in ways.items():
+            before = till.spent
+            started = time.perf_counter()
+            way()
+            if turn >= warm_up:
+                times[name].append(time.perf_counter() - started)
+                spent[name] += till.spent - before
+    return {name: _measured(statistics.median(times[name]), sum(times[name]), spent[name], count) for name in ways}
+
+
+def one_after_the_other(way: Way, till: Till) -> Measured:
+    """A way that takes microseconds, again and again."""
+    way()
+    before, times = till.spent, []
+    for _ in range(_DENIALS):
+        started = time.perf_counter()
+        way()
+        times.append(time.perf_counter() - started)
+    return _measured(statistics.median(times), sum(times), till.spent - before, _DENIALS)
+
+
+def together(way: Way, till: Till, count: int) -> Measured:
+    """Thirty-two threads at once."""
+    each = max(5, count // 4)
+    start = threading.Barrier(THREADS + 1)
+
+    def work() -> None:
+        start.wait()
+        for _ in range(each):
+            way()
+
+    workers = [threading.Thread(target=work) for _ in range(THREADS)]
+    for worker in workers:
+        worker.start()
+    before = till.spent
+    start.wait()
+    started = time.perf_counter()
+    for worker in workers:
+        worker.join()
+    seconds, total = time.perf_counter() - started, THREADS * each
+    return _measured(seconds * THREADS / total, seconds, till.spent - before, total)
+
+
+def _measured(median: float, seconds: float, spent: Spent, count: int) -> Measured:
+    return Measured(1000 * median, count / seconds, spent.rpc / count, spent.reads / count, spent.writes / count)
