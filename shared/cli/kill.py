@@ -80,12 +80,13 @@ def _settings() -> Settings:
 @contextmanager
 def _operator(settings: Settings) -> Iterator[SwitchOperator]:
     """The switch in the hands of whoever runs this command, with a chain of its own in the trail."""
-    peppers = SecretReader(connect_secrets(settings.secrets), settings.environment)
+    documents = connect_documents(settings.documents)
+    peppers = SecretReader(connect_secrets(settings.secrets), documents, settings.environment)
     # What an operator does is acknowledged by the trail, whatever the policy says of calls.
     bus, policy = connect_events(settings.events), Audit(mode="fail_close")
     trail = ChainWriter(bus, peppers, policy, SystemClock(), _SOURCE)
     try:
-        yield SwitchOperator(connect_documents(settings.documents), trail, _who(), SystemClock())
+        yield SwitchOperator(documents, trail, _who(), SystemClock())
     finally:
         trail.close()
 

@@ -12,7 +12,8 @@ from shared.clock import SystemClock, utc
 from shared.errors import ApiError, ConfigurationError, Fault, StoreError, Unauthenticated
 from shared.identity.api_keys import ApiKeys
 from shared.identity.local_issuer import create_local_issuer
-from shared.rotation.inventory import ensure_secrets
+from shared.policy import load_policy
+from shared.rotation.service import RotationService
 from shared.settings import Settings
 from shared.stores.connect import connect_documents, connect_secrets
 from shared.stores.files import FILE_MODE, require_private_folder
@@ -53,8 +54,11 @@ def prepare(settings: Settings) -> str:
     store = connect_secrets(settings.secrets)
     try:
         create_local_issuer(Path(settings.identity.partition("://")[2]))
-        ensure_secrets(store)
-        reader, documents = SecretReader(store, settings.environment), connect_documents(settings.documents)
+        documents = connect_documents(settings.documents)
+        policy = load_policy(settings.policy).file
+        # Whoever reads this terminal wants to see an address and a key, no log.
+        RotationService(store, documents, policy, SystemClock(), log=lambda *_, **__: None).run()
+        reader = SecretReader(store, documents, settings.environment)
         if isinstance(documents, SqliteDocuments):
             documents.sweep(utc(SystemClock()))  # in production the store's TTL does it
         return _developer_key(ApiKeys(documents, reader, SystemClock()), settings.home)
