@@ -162,7 +162,11 @@ def dying(step_of_death, point, times=1):
 
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_death_at_every_point(tmp_path, times):
-    """Every point in turn: the process dies there, and so do those that come next, until one is left alone."""
+    """Every point in turn: the process dies there, and so do those that come next, until one is left alone.
+
+    Of the repeated deaths a short run takes every fourth point.
+    """
+    stride = 1 if times == 1 or ROUNDS >= 20 else 4
     points = points_of_a_rotation(tmp_path / "count")
     assert points["rotate"] > 30
     with Worker(tmp_path) as worker:
@@ -171,7 +175,7 @@ def test_a_death_at_every_point(tmp_path, times):
         store, documents, _ = worker.stores()
         reader = lasting_reader(store, documents)
         for step, count in points.items():
-            for point in range(count):
+            for point in range(SEED % stride, count, stride):
                 assert rotate(worker, dying(step, point, times)) >= 1
                 worker.finish()
                 worker.assert_settled()
