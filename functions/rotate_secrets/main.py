@@ -22,6 +22,9 @@ from shared.web.request import read_json_body, request_id_of
 from shared.web.responses import error_response, json_response
 from shared.web.start import once, start
 
+_BODY_SECONDS = 10.0
+"""Longest time that a message may take to arrive."""
+
 _START = start({"documents", "secrets"})
 
 
@@ -66,7 +69,7 @@ def _notified(request: Request, request_id: str) -> Response:
     """A message is done with once it needs no second try: also one that is not for this function."""
     if request.method != "POST":
         raise MethodNotAllowed("Send POST.", headers={"allow": "POST"})
-    message = read_notification(read_json_body(request, MAX_BYTES))
+    message = read_notification(read_json_body(request, MAX_BYTES, _BODY_SECONDS))
     service = _service()
     if message.event == ROTATE and message.secret in service.names:
         (tick,) = service.run(Order(before=message.at), message.secret).ticks

@@ -56,12 +56,15 @@ def prepare(settings: Settings) -> str:
         create_local_issuer(Path(settings.identity.partition("://")[2]))
         documents = connect_documents(settings.documents)
         policy = load_policy(settings.policy).file
-        # Whoever reads this terminal wants to see an address and a key, no log.
-        RotationService(store, documents, policy, SystemClock(), log=lambda *_, **__: None).run()
+        # No log, since whoever reads this terminal wants to see an address and a key. A lease is that of a stack
+        # which was killed: this home is for one at a time.
+        RotationService(store, documents, policy, SystemClock(), log=lambda *_, **__: None, alone=True).run()
         reader = SecretReader(store, documents, settings.environment)
+        key = _developer_key(ApiKeys(documents, reader, SystemClock()), settings.home)
         if isinstance(documents, SqliteDocuments):
             documents.sweep(utc(SystemClock()))  # in production the store's TTL does it
-        return _developer_key(ApiKeys(documents, reader, SystemClock()), settings.home)
+            documents.close()
+        return key
     except (StoreError, ApiError, OSError) as error:
         raise ConfigurationError([Fault("WARDGATE_HOME", f"{settings.home} cannot be used: {error}")]) from error
 

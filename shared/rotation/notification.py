@@ -14,6 +14,7 @@ import msgspec
 
 from shared.errors import BadRequest
 from shared.rotation.machine import SECOND
+from shared.shapes import prepare
 
 MAX_BYTES = 256 * 1024
 """Longest push that is read: a secret's description with its labels and annotations is far shorter."""
@@ -27,6 +28,9 @@ class _Message(msgspec.Struct, frozen=True):
 
 class _Push(msgspec.Struct, frozen=True):
     message: _Message
+
+
+prepare(_Push)
 
 
 @dataclass(frozen=True, slots=True)

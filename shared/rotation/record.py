@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from shared.shapes import prepare
 from shared.stores.secret_pointer import PublicKey
 
 State = Literal["IDLE", "MINTING", "STORED", "TESTED", "PROMOTED", "DISABLED", "ABORTING"]
@@ -119,6 +120,9 @@ class RotationRecord(msgspec.Struct, frozen=True):
         """References of the keys that are in use, will be, or may be again."""
         held = (self.current, self.previous, self.pending)
         return {version.reference for version in held if version is not None and version.reference is not None}
+
+
+prepare(RotationRecord)
 
 
 def to_fields(record: RotationRecord) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class Rotator:
         documents: DocumentStore,
         clock: Clock,
         log: Log = log,
+        *,
+        alone: bool = False,
         chance: random.Random | None = None,
     ) -> None:
         """
@@ -49,19 +51,21 @@ class Rotator:
             documents: Where their rotation documents are.
             clock: Judges leases.
             log: Writes a line, as ``shared.web.log.log`` does.
+            alone: Whoever holds a lease is known to be gone, so it is not waited for.
             chance: Spreads the times of retries.
         """
         self._store = store
         self._documents = documents
         self._clock = clock
         self._log = log
+        self._alone = alone
         self._chance = chance or random.SystemRandom()
 
     def tick(self, secret: ManagedSecret, order: Order = SCHEDULE) -> Tick:
         """Take a secret as far as it goes now. Called by the schedule, by messages and by people alike; a call
         that was cut short, repeated or made twice at once does no harm."""
         try:
-            journal = Journal(secret.name, self._documents, self._clock, self._log)
+            journal = Journal(secret.name, self._documents, self._clock, self._log, alone=self._alone)
         except Busy:
             return Tick(secret.name, "busy")
         except JournalUnavailable:

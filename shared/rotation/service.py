@@ -40,6 +40,8 @@ class RotationService:
         clock: Clock,
         managed: Sequence[ManagedSecret] | None = None,
         log: Log = log,
+        *,
+        alone: bool = False,
     ) -> None:
         """
         Args:
@@ -49,6 +51,7 @@ class RotationService:
             clock: Tells the time.
             managed: The secrets to rotate, in place of those of the policy.
             log: Writes a line, as ``shared.web.log.log`` does.
+            alone: Whoever holds a lease is known to be gone, so it is not waited for.
         """
         self._store = store
         self._documents = documents
@@ -57,7 +60,7 @@ class RotationService:
         self._log = log
         found = managed_secrets(policy, documents, clock) if managed is None else managed
         self._managed = {secret.name: secret for secret in found}
-        self._rotator = Rotator(store, documents, clock, log)
+        self._rotator = Rotator(store, documents, clock, log, alone=alone)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from shared.shapes import prepare
 from shared.stores.documents import DocumentStore
 
 COLLECTION = "rotation"
@@ -40,6 +41,9 @@ class Pointer(msgspec.Struct, frozen=True):
 
     public_keys: tuple[PublicKey, ...] = ()
     """Public keys of versions that signed, sign or will sign; newest first."""
+
+
+prepare(Pointer)
 
 
 def pointer_path(name: str) -> str:

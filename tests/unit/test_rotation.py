@@ -89,7 +89,7 @@ def running(world: World) -> World:
     return world
 
 
-def failing(error: Exception, times: int = 10**6, then: Callable[..., Any] | None = None) -> Callable[..., Any]:
+def failing(error: BaseException, times: int = 10**6, then: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """A call that fails so often."""
     left = [times]
 
@@ -460,6 +460,17 @@ def test_a_document_store_that_fails_half_way_stops_at_once(running: World) -> N
     for _ in range(3):
         running.tick(after=2 * DAY)
     assert_settled(running.store, running.documents, running.provider)
+
+
+def test_whoever_is_alone_waits_for_no_lease(running: World) -> None:
+    """As when the local stack starts again after a kill."""
+    running.provider.create = failing(SystemExit())  # type: ignore[method-assign]
+    with pytest.raises(SystemExit):
+        running.tick(NOW, after=1)
+    del running.provider.create
+    assert running.tick().result == "busy"
+    alone = Rotator(running.store, running.documents, running.clock, running.log, alone=True)
+    assert alone.tick(running.secret).result == "promoted"
 
 
 def test_a_secret_store_that_is_down_is_a_failure_like_others(running: World) -> None:
