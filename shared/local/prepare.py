@@ -64,9 +64,9 @@ def prepare(settings: Settings) -> str:
         if isinstance(documents, SqliteDocuments):
             documents.sweep(utc(SystemClock()))  # in production the store's TTL does it
             documents.close()
-        return key
     except (StoreError, ApiError, OSError) as error:
         raise ConfigurationError([Fault("WARDGATE_HOME", f"{settings.home} cannot be used: {error}")]) from error
+    return key
 
 
 def _developer_key(api_keys: ApiKeys, home: Path) -> str:

@@ -356,6 +356,9 @@ Grace = Annotated[int, Meta(ge=1, le=30 * 86_400)]
 Bake = Annotated[int, Meta(ge=0, le=365 * 86_400)]
 
 
+SecretName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,255}$(?!\n)")]
+
+
 class SecretRule(Section, frozen=True):
     """What is different for one secret."""
 
@@ -374,7 +377,7 @@ class SecretPolicy(Section, frozen=True):
     bake_seconds: Bake = 86_400
     """How long a version that was disabled can still be brought back, before it is destroyed."""
 
-    per_secret: dict[Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,255}$")], SecretRule] = field(default_factory=dict)
+    per_secret: dict[SecretName, SecretRule] = field(default_factory=dict)
     """By the secret's name: what is different for it."""
 
 

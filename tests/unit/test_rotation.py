@@ -53,7 +53,7 @@ class World:
     def another(self, ahead: int = 0) -> Rotator:
         """One more process that rotates, by a clock that is so many seconds ahead."""
         clock = SkewedClock(self.clock, ahead * SECOND)
-        return Rotator(self.store, self.documents, clock, self.log, random.Random(7))
+        return Rotator(self.store, self.documents, clock, self.log, chance=random.Random(7))
 
     def log(self, severity: str, event: str, **fields: Any) -> None:
         self.lines.append({"severity": severity, "event": event, **fields})
