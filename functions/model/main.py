@@ -11,8 +11,8 @@ from shared.models.service import ModelService
 from shared.web.framework import answer_every_path
 from shared.web.start import once, start
 
-_START = start({"secrets", "model_url", "identity", "guard_service_account"})
-import_adapters(_START.policy.file)
+_START = start({"documents", "secrets", "model_url", "identity", "guard_service_account"})
+import_adapters(_START.policy.file, _START.settings)
 
 
 @once

@@ -54,8 +54,9 @@ def _keys() -> ApiKeys:
     settings = load_settings(needs={"documents", "secrets"})
     # To make a key needs a home as well: one in a home that was made for it opens nothing that is running.
     need_home(settings, settings.documents, settings.secrets)
-    reader = SecretReader(connect_secrets(settings.secrets), settings.environment)
-    return ApiKeys(connect_documents(settings.documents), reader, SystemClock())
+    documents = connect_documents(settings.documents)
+    reader = SecretReader(connect_secrets(settings.secrets), documents, settings.environment)
+    return ApiKeys(documents, reader, SystemClock())
 
 
 def _create(options: argparse.Namespace) -> int:

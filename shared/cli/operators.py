@@ -12,7 +12,7 @@ from shared.audit.writer import ChainWriter
 from shared.clock import SystemClock
 from shared.policy.types import Audit
 from shared.settings import Settings
-from shared.stores.connect import connect_events, connect_secrets
+from shared.stores.connect import connect_documents, connect_events, connect_secrets
 from shared.stores.secret_reader import SecretReader
 
 _SOURCE = "//wardgate/operator"
@@ -21,7 +21,8 @@ _SOURCE = "//wardgate/operator"
 @contextmanager
 def operator_trail(settings: Settings) -> Iterator[ChainWriter]:
     """The trail, with a chain of its own for this command."""
-    peppers = SecretReader(connect_secrets(settings.secrets), settings.environment)
+    documents = connect_documents(settings.documents)
+    peppers = SecretReader(connect_secrets(settings.secrets), documents, settings.environment)
     # What an operator does is acknowledged by the trail, whatever the policy says of calls.
     bus, policy = connect_events(settings.events), Audit(mode="fail_close")
     trail = ChainWriter(bus, peppers, policy, SystemClock(), _SOURCE)

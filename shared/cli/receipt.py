@@ -16,7 +16,7 @@ from shared.guards.answer import assemble
 from shared.guards.receipt import ReceiptInvalid, verify_receipt
 from shared.models.wire import ChatChunk, ChatCompletion
 from shared.settings import load_settings
-from shared.stores.connect import connect_secrets
+from shared.stores.connect import connect_documents, connect_secrets
 from shared.stores.secret_reader import SecretReader
 from shared.web.sse import DONE, EventParser, EventTooLarge
 
@@ -61,10 +61,11 @@ def _verify(options: argparse.Namespace) -> int:
 def _key_set(file: Path | None) -> dict[str, Any]:
     """The trusted keys: those of a file, or the ones that the configured secret store holds."""
     if file is None:
-        settings = load_settings(needs={"secrets"})
-        need_home(settings, settings.secrets)
-        store = connect_secrets(settings.secrets)
-        return _object(ReceiptKeys(SecretReader(store, settings.environment), store).public_keys(), "the secret store")
+        settings = load_settings(needs={"documents", "secrets"})
+        need_home(settings, settings.documents, settings.secrets)
+        store, documents = connect_secrets(settings.secrets), connect_documents(settings.documents)
+        reader = SecretReader(store, documents, settings.environment)
+        return _object(ReceiptKeys(reader, store).public_keys(), "the secret store")
     return _object(_text(file), str(file))
 
 

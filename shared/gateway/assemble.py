@@ -40,7 +40,7 @@ def assemble(start: Start, pipeline: Pipeline) -> Services:
     settings, policy, clock = start.settings, start.policy.file, SystemClock()
     documents = connect_documents(settings.documents, timeout_seconds=policy.admission.deadline_ms / 1000)
     store = connect_secrets(settings.secrets)
-    secrets = SecretReader(store, settings.environment)
+    secrets = SecretReader(store, documents, settings.environment)
     receipts = ReceiptKeys(secrets, store)
     trail = ChainWriter(
         connect_events(settings.events),

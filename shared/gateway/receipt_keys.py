@@ -13,13 +13,15 @@ SECRET = "receipt-signing-key"  # noqa: S105  # its name, not its value
 
 
 class ReceiptKeys:
-    """Signs with the current version; publishes the public key of every version that can be read."""
+    """Signs with the current version; publishes the public keys that rotation has noted: of the version that
+    will sign next, of the one that signs, and of those that did. Where nothing rotates the key, it
+    publishes that of every version that can be read."""
 
     def __init__(self, secrets: SecretReader, store: SecretStore) -> None:
         self._secrets = secrets
         self._store = store
         self._signer: tuple[int, ReceiptSigner] | None = None
-        self._published: tuple[int, bytes] | None = None
+        self._published: tuple[tuple[object, ...], bytes] | None = None
 
     def signer(self) -> ReceiptSigner:
         """The signer with the current key.
@@ -38,17 +40,20 @@ class ReceiptKeys:
     def public_keys(self) -> bytes:
         """The JSON Web Key Set, newest key first. Raises as ``signer`` does."""
         try:
-            current = self._secrets.current(SECRET).number
-            if self._published is None or self._published[0] != current:
-                keys = [
-                    public_key_of(self._secrets.version(SECRET, version.number).reveal())
-                    for version in self._store.versions(SECRET)
-                    if version.state == "enabled"
-                ]
-                self._published = (current, msgspec.json.encode(jwks(keys)))
+            current, keys = self._secrets.current(SECRET).number, self._secrets.public_keys(SECRET)
+            known = (current, *keys)
+            if self._published is None or self._published[0] != known:
+                self._published = (known, msgspec.json.encode(jwks(keys or self._readable())))
         except StoreError as error:
             raise _not_ready(error) from error
         return self._published[1]
+
+    def _readable(self) -> list[bytes]:
+        return [
+            public_key_of(self._secrets.version(SECRET, version.number).reveal())
+            for version in self._store.versions(SECRET)
+            if version.state == "enabled"
+        ]
 
 
 def _not_ready(error: StoreError) -> ServiceUnavailable:

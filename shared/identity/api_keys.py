@@ -1,7 +1,8 @@
 """API keys: made, listed, revoked and checked. ``shared.identity.key_format`` has what they look like.
 
 A made-up key is refused without a read. One whose id was made here costs one read, at every request, so
-that a revocation holds from the next request on. Nothing is written when a key is checked.
+that a revocation holds from the next request on. Checking a key writes nothing, but for the first check
+after a rotation of the pepper, which renews the stored hash.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -25,7 +27,7 @@ from shared.errors import (
 )
 from shared.identity.caller import DEFAULT_SCOPES, SCOPES, Caller
 from shared.identity.expiring import ExpiringSet
-from shared.identity.key_format import ParsedKey, is_key_id, key_hash, new_key, parse_key
+from shared.identity.key_format import ParsedKey, is_key_id, key_hash, new_key, parse_key, pepper_of_id
 from shared.stores.documents import Document, DocumentStore, Write
 from shared.stores.secrets import Secret
 
@@ -36,6 +38,10 @@ _COLLECTION = "keys"
 _TENANT = re.compile("[a-z0-9][a-z0-9._-]{0,62}")
 _MISSING_SECONDS = 60.0
 _MISSING_CAPACITY = 4096
+_AHEAD = 8
+"""How far a key's pepper may be ahead of the version that this process takes for the current one: another process
+may have learnt of a rotation before this one, and attempts that were given up have used numbers too."""
+
 _REFUSED_VERSION_SECONDS = 10.0
 """Short, since a version that is refused now may be one that another process has just added."""
 
@@ -194,12 +200,25 @@ class ApiKeys:
             raise Unauthenticated("This API key has been revoked.", code="revoked_api_key")
         if record.not_after is not None and record.not_after <= utc(self._clock):
             raise Unauthenticated("This API key has expired.", code="expired_api_key")
+        self._renew(document, token)
         return Caller(record.tenant, record.id, "api_key", record.scopes)
+
+    def _renew(self, document: Document, token: str) -> None:
+        """Store the hash under the current pepper, so that older ones are referred to no more.
+
+        A process that has not learnt of a rotation yet must not undo this, so only towards higher versions.
+        """
+        current = self._current_pepper()
+        if document.fields["pepper"] >= current.number:
+            return
+        fields = {"hash": key_hash(current.secret, token), "pepper": current.number}
+        # Somebody else has renewed or revoked it, or it cannot be done now: the key is good all the same.
+        with suppress(PreconditionFailed, StoreUnavailable):
+            self._documents.commit([Write(document.path, fields, updated_at=document.updated_at)])
 
     def _is_ours(self, parsed: ParsedKey) -> bool:
         """Whether the id's MAC is right, so that the id was made here. Reads no document."""
-        # One ahead of the current version: another process may have learnt of a rotation before this one.
-        if not 1 <= parsed.pepper <= self._current_pepper().number + 1:
+        if not 1 <= parsed.pepper <= self._current_pepper().number + _AHEAD:
             return False
         pepper = self._pepper(parsed.pepper)
         return pepper is not None and parsed.is_ours(pepper)
@@ -225,6 +244,25 @@ class ApiKeys:
             ) from error
         except StoreUnavailable as error:
             raise _store_unavailable() from error
+
+
+def peppers_in_use(documents: DocumentStore, clock: Clock) -> set[int]:
+    """The pepper's versions that some key needs which is neither revoked nor expired.
+
+    That is the version its hash names, and the one its id was made with: without it the id would not be
+    known as ours. Holders cannot be given another id, so a key without an end holds on to that one.
+
+    Raises:
+        StoreUnavailable: The document store does not answer.
+    """
+    now, after, needed = utc(clock), "", set()
+    while page := list(documents.list(_COLLECTION, after=after)):
+        for document in page:
+            record = _record(document)
+            if record.revoked_at is None and (record.not_after is None or now < record.not_after):
+                needed |= {document.fields["pepper"], pepper_of_id(document.id)}
+        after = page[-1].id
+    return needed
 
 
 def _path(key_id: str) -> str:

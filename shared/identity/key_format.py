@@ -63,6 +63,11 @@ def is_key_id(text: str) -> bool:
     return len(text) == _ID_CHARACTERS and _ALPHABET.issuperset(text)
 
 
+def pepper_of_id(key_id: str) -> int:
+    """Number of the pepper's version that an id was made with, and that is needed to know it as ours."""
+    return int.from_bytes(base64.b32decode(key_id.upper())[:_VERSION_BYTES], "big")
+
+
 def key_hash(pepper: Secret, key: str) -> bytes:
     """What is stored of a key. Over the whole of it, so that a hash is of no use under another id."""
     return hmac.digest(_derive(pepper, b"wardgate api key hash v1"), key.encode(), "sha256")

@@ -12,7 +12,8 @@ from shared.clock import SystemClock, utc
 from shared.errors import ApiError, ConfigurationError, Fault, StoreError, Unauthenticated
 from shared.identity.api_keys import ApiKeys
 from shared.identity.local_issuer import create_local_issuer
-from shared.rotation.inventory import CONTENT_KEY, ensure_secret, ensure_secrets
+from shared.policy import load_policy
+from shared.rotation.service import RotationService
 from shared.settings import Settings
 from shared.stores.connect import connect_documents, connect_secrets
 from shared.stores.files import FILE_MODE, require_private_folder
@@ -53,14 +54,19 @@ def prepare(settings: Settings) -> str:
     store = connect_secrets(settings.secrets)
     try:
         create_local_issuer(Path(settings.identity.partition("://")[2]))
-        ensure_secrets(store)
-        ensure_secret(store, CONTENT_KEY)
-        reader, documents = SecretReader(store, settings.environment), connect_documents(settings.documents)
+        documents = connect_documents(settings.documents)
+        policy = load_policy(settings.policy).file
+        # No log, since whoever reads this terminal wants to see an address and a key. A lease is that of a stack
+        # which was killed: this home is for one at a time.
+        RotationService(store, documents, policy, SystemClock(), log=lambda *_, **__: None, alone=True).run()
+        reader = SecretReader(store, documents, settings.environment)
+        key = _developer_key(ApiKeys(documents, reader, SystemClock()), settings.home)
         if isinstance(documents, SqliteDocuments):
             documents.sweep(utc(SystemClock()))  # in production the store's TTL does it
-        return _developer_key(ApiKeys(documents, reader, SystemClock()), settings.home)
+            documents.close()
     except (StoreError, ApiError, OSError) as error:
         raise ConfigurationError([Fault("WARDGATE_HOME", f"{settings.home} cannot be used: {error}")]) from error
+    return key
 
 
 def _developer_key(api_keys: ApiKeys, home: Path) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
-from functools import partial
 from importlib import import_module
 from typing import assert_never
 
@@ -16,22 +13,20 @@ from shared.models.upstreams.failures import auth_failed
 from shared.models.upstreams.openai import OpenAIUpstream
 from shared.models.upstreams.port import Upstream
 from shared.policy import types as policy
-from shared.settings import Environment, Settings
-from shared.stores.connect import connect_secrets
+from shared.settings import Settings
+from shared.stores.connect import connect_documents, connect_secrets
 from shared.stores.secret_reader import SecretReader
-from shared.stores.secrets import Secret, SecretStore
+from shared.stores.secrets import Secret
 from shared.web.log import log
-
-_RENEWAL_COOLDOWN = 5.0
-"""Seconds between two readings of a key that its upstream refuses."""
-
 
 OVERRIDE = "upstream-url"
 """What events and logs call the server that ``UPSTREAM_URL`` names."""
 
 
-def import_adapters(file: policy.PolicyFile) -> None:
+def import_adapters(file: policy.PolicyFile, settings: Settings) -> None:
     """Import what the policy's upstreams need beyond the rest, so that no request has to wait for it."""
+    if any(isinstance(config, policy.OpenAIUpstream) and config.secret for config in file.upstreams.values()):
+        _reader(settings)
     if any(isinstance(config, policy.VertexUpstream) for config in file.upstreams.values()):
         import_module("shared.models.upstreams.vertex")
 
@@ -70,13 +65,18 @@ def _upstream(config: policy.Upstream, calls: policy.Calls, settings: Settings) 
         case policy.BuiltinUpstream():
             return BuiltinUpstream()
         case policy.OpenAIUpstream(base_url=base_url, secret=secret):
-            key = None if secret is None else StoredKey(secret, connect_secrets(settings.secrets), settings.environment)
+            key = None if secret is None else StoredKey(secret, _reader(settings))
             return OpenAIUpstream(base_url, key=key, connect_timeout=timeout)
         case policy.VertexUpstream():
             from shared.models.upstreams.vertex import connect_vertex
 
             return connect_vertex(config, connect_timeout=timeout)
     assert_never(config)
+
+
+def _reader(settings: Settings) -> SecretReader:
+    stores = connect_secrets(settings.secrets), connect_documents(settings.documents)
+    return SecretReader(*stores, settings.environment)
 
 
 def _override(settings: Settings, calls: policy.Calls) -> Upstream | None:
@@ -89,24 +89,23 @@ def _override(settings: Settings, calls: policy.Calls) -> Upstream | None:
 
 
 class StoredKey:
-    """A key from the secret store. Once refused, it is read anew at once, but not over and over."""
+    """A key from the secret store."""
 
-    def __init__(self, name: str, store: SecretStore, environment: Environment) -> None:
+    def __init__(self, name: str, reader: SecretReader) -> None:
         self._name = name
-        self._new_reader = partial(SecretReader, store, environment)
-        self._reader = self._new_reader()
-        self._renewed_at = -math.inf
+        self._reader = reader
 
     def __call__(self, *, fresh: bool = False) -> Secret:
         """The current version's value. Raises ``UpstreamFailure`` where it cannot be read."""
-        if fresh and time.monotonic() - self._renewed_at > _RENEWAL_COOLDOWN:
-            self._renewed_at = time.monotonic()
-            self._reader = self._new_reader()
         try:
-            return self._reader.get(self._name)
+            return (self._reader.refresh if fresh else self._reader.current)(self._name).secret
         except StoreError as error:
             log("ERROR", "upstream.key_unreadable", secret=self._name, error=type(error).__name__)
             raise auth_failed(final=isinstance(error, SecretNotFound)) from error
+
+    def previous(self) -> Secret | None:
+        """The value of the version before, in its grace period."""
+        return self._reader.previous(self._name)
 
 
 class _Fixed:
@@ -117,3 +116,6 @@ class _Fixed:
 
     def __call__(self, *, fresh: bool = False) -> Secret:
         return self._secret
+
+    def previous(self) -> None:
+        return None

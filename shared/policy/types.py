@@ -352,12 +352,36 @@ class Alerts(Section, frozen=True):
     """How long a step ``quarantine`` stops it."""
 
 
-class SecretPolicy(Section, frozen=True):
-    """When secrets are due for rotation."""
+# --- secrets ------------------------------------------------------------------------------------
 
-    period_days: Annotated[int, Meta(ge=1, le=3650)] = 90
-    grace_seconds: Annotated[int, Meta(ge=1, le=30 * 86_400)] = 3600
+Days = Annotated[int, Meta(ge=1, le=3650)]
+Grace = Annotated[int, Meta(ge=1, le=30 * 86_400)]
+Bake = Annotated[int, Meta(ge=0, le=365 * 86_400)]
+
+
+SecretName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,255}$(?!\n)")]
+
+
+class SecretRule(Section, frozen=True):
+    """What is different for one secret."""
+
+    period_days: Days | None = None
+    grace_seconds: Grace | None = None
+    bake_seconds: Bake | None = None
+
+
+class SecretPolicy(Section, frozen=True):
+    """When secrets are renewed, and how long old versions last."""
+
+    period_days: Days = 90
+    grace_seconds: Grace = 3600
     """How long the old version stays valid beside the new one."""
+
+    bake_seconds: Bake = 86_400
+    """How long a version that was disabled can still be brought back, before it is destroyed."""
+
+    per_secret: dict[SecretName, SecretRule] = field(default_factory=dict)
+    """By the secret's name: what is different for it."""
 
 
 class PolicyFile(Section, frozen=True):

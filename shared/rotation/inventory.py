@@ -1,11 +1,15 @@
-"""The secrets that Wardgate holds on the server, and their first versions."""
+"""Which secrets there are, and how each is rotated."""
 
 from __future__ import annotations
 
-import secrets
-
-from shared.errors import SecretNotFound
-from shared.stores.secrets import SecretStore
+from shared.clock import Clock
+from shared.identity.api_keys import peppers_in_use
+from shared.policy.types import OpenAIUpstream, PolicyFile, SecretPolicy, SecretRule
+from shared.rotation.drivers.random_secret import RandomSecret
+from shared.rotation.machine import Timing
+from shared.rotation.managed import ManagedSecret
+from shared.stores.documents import DocumentStore
+from shared.stores.secrets import Secret
 
 API_KEY_PEPPER = "api-key-pepper"
 """Keys the hashes under which API keys are stored."""
@@ -17,40 +21,72 @@ RECEIPT_SIGNING_KEY = "receipt-signing-key"
 """Ed25519 private key, raw, that signs receipts."""
 
 CONTENT_KEY = "content-key"
-"""Wraps the keys of sealed prompts and answers. Made locally only, and never rotated: a version is needed
-for as long as a key is wrapped by it."""
+"""Wraps the keys of sealed prompts and answers, where the policy has them sealed."""
 
 HELD_SECRETS = (API_KEY_PEPPER, AUDIT_PEPPER, RECEIPT_SIGNING_KEY)
+"""Those that every installation has."""
 
-_VALUE_BYTES = 32
-"""A pepper as long as SHA-256's output (RFC 2104, section 3), and exactly an Ed25519 private key (RFC 8032, 5.1.5)."""
-
-
-def new_value() -> bytes:
-    """A value for a new version of any of them: an Ed25519 private key, too, is 32 random bytes."""
-    return secrets.token_bytes(_VALUE_BYTES)
+LEAD_SECONDS = 420
+"""Verifiers may cache the key set for 300 s, and guards the pointer for 60 s; then all of them know a new key."""
 
 
-def ensure_secrets(store: SecretStore) -> tuple[str, ...]:
-    """Make each of Wardgate's secrets that has never had a version, and name those that were made.
+def managed_secrets(policy: PolicyFile, documents: DocumentStore, clock: Clock) -> tuple[ManagedSecret, ...]:
+    """The secrets that rotation looks after, Wardgate's own first.
 
-    Where every version is disabled or destroyed, somebody wanted it so, and it stays so. Two runs at once
-    may leave a secret with two versions: both work, since whoever uses one notes its number, and the
-    newer is the current one.
-
-    Raises:
-        StoreUnavailable: The store does not answer; what was made stays, and the next run goes on.
+    Args:
+        policy: How long things last.
+        documents: Where API keys are, whose hashes name their pepper.
+        clock: Tells which API keys have expired.
     """
-    return tuple(name for name in HELD_SECRETS if ensure_secret(store, name))
+    random_secret = RandomSecret()
+    rules = policy.secrets
+    signing = timing_of(rules, RECEIPT_SIGNING_KEY)
+    # No longer than the grace period: whoever shortens that wants the whole rotation to be short.
+    lead = min(LEAD_SECONDS, signing.grace)
+    # Each key that it wrapped names its version, and is wanted for as long as what was sealed with it.
+    content = ManagedSecret(CONTENT_KEY, random_secret, timing_of(rules, CONTENT_KEY), keep="always", provider=False)
+    return (
+        ManagedSecret(
+            API_KEY_PEPPER,
+            random_secret,
+            timing_of(rules, API_KEY_PEPPER),
+            keep="referenced",
+            in_use=lambda: peppers_in_use(documents, clock),
+            provider=False,
+        ),
+        # Events in a retention-locked archive refer to it for as long as they are kept.
+        ManagedSecret(AUDIT_PEPPER, random_secret, timing_of(rules, AUDIT_PEPPER), keep="always", provider=False),
+        ManagedSecret(
+            RECEIPT_SIGNING_KEY,
+            random_secret,
+            Timing(signing.period, signing.grace, signing.bake, lead),
+            public_key=_ed25519_public_key,
+            provider=False,
+        ),
+        *([content] if policy.audit.content == "sealed" else []),
+    )
 
 
-def ensure_secret(store: SecretStore, name: str) -> bool:
-    """Make one secret unless it has ever had a version; whether it was made. Raises as above."""
-    try:
-        if store.versions(name):
-            return False
-    except SecretNotFound:
-        # Only now, since to create asks for a right that is not granted where Terraform has made the secrets.
-        store.create(name)
-    store.add(name, new_value())
-    return True
+def operators_secrets(policy: PolicyFile, managed: tuple[ManagedSecret, ...]) -> tuple[str, ...]:
+    """Names of the upstreams' keys that come from outside and that nothing here rotates."""
+    named = {upstream.secret for upstream in policy.upstreams.values() if isinstance(upstream, OpenAIUpstream)}
+    ours = {secret.name for secret in managed}
+    return tuple(sorted(name for name in named if name is not None and name not in ours))
+
+
+def timing_of(rules: SecretPolicy, name: str) -> Timing:
+    """The policy's times for a secret."""
+    own = rules.per_secret.get(name, SecretRule())
+    days = rules.period_days if own.period_days is None else own.period_days
+    return Timing(
+        period=days * 86_400,
+        grace=rules.grace_seconds if own.grace_seconds is None else own.grace_seconds,
+        bake=rules.bake_seconds if own.bake_seconds is None else own.bake_seconds,
+    )
+
+
+def _ed25519_public_key(value: Secret) -> bytes:
+    # Imported where it is used: a tick that rotates nothing, as most are, does without.
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    return Ed25519PrivateKey.from_private_bytes(value.reveal()).public_key().public_bytes_raw()

@@ -1,49 +1,129 @@
-"""What ``rotate_secrets`` and ``wardgate rotate`` do: make what is missing, and report. It does not rotate yet."""
+"""What ``rotate_secrets`` and ``wardgate rotate`` do, over all secrets or one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.clock import Clock
+from shared.errors import NotFound, StoreUnavailable
 from shared.policy.types import PolicyFile
-from shared.rotation.inventory import ensure_secrets
-from shared.rotation.schedule import SecretStatus, due_report
+from shared.rotation.inventory import managed_secrets, operators_secrets, timing_of
+from shared.rotation.journal import Log
+from shared.rotation.machine import SCHEDULE, Order
+from shared.rotation.managed import ManagedSecret
+from shared.rotation.record import Entry
+from shared.rotation.rotator import Rotator, Tick
+from shared.rotation.schedule import SecretStatus, managed_status, operators_status, read_record
+from shared.stores.documents import DocumentStore
 from shared.stores.secrets import SecretStore
-
-REPORTS_ONLY = "reports only"
+from shared.web.log import log
 
 
 @dataclass(frozen=True, slots=True)
-class RotationReport:
-    """The state of every secret, as JSON and for the command line."""
+class RunReport:
+    """What a run did."""
 
-    made: tuple[str, ...]
-    """The secrets that got their first version in this run."""
-
+    ticks: tuple[Tick, ...]
     secrets: tuple[SecretStatus, ...]
-    rotation: str = REPORTS_ONLY
-    """What happens to a secret that is due: so far it is only reported."""
+    """How every secret stands afterwards."""
 
 
-Work = Callable[[SecretStore, PolicyFile, Clock], RotationReport]
-"""``run`` or ``status``."""
+class RotationService:
+    """The secrets of one policy, rotated and reported."""
 
+    def __init__(
+        self,
+        store: SecretStore,
+        documents: DocumentStore,
+        policy: PolicyFile,
+        clock: Clock,
+        managed: Sequence[ManagedSecret] | None = None,
+        log: Log = log,
+        *,
+        alone: bool = False,
+    ) -> None:
+        """
+        Args:
+            store: Where the secrets are.
+            documents: Where the rotation documents are.
+            policy: Names the upstreams' secrets, and how long things last.
+            clock: Tells the time.
+            managed: The secrets to rotate, in place of those of the policy.
+            log: Writes a line, as ``shared.web.log.log`` does.
+            alone: Whoever holds a lease is known to be gone, so it is not waited for.
+        """
+        self._store = store
+        self._documents = documents
+        self._policy = policy
+        self._clock = clock
+        self._log = log
+        found = managed_secrets(policy, documents, clock) if managed is None else managed
+        self._managed = {secret.name: secret for secret in found}
+        self._rotator = Rotator(store, documents, clock, log, alone=alone)
 
-def run(store: SecretStore, policy: PolicyFile, clock: Clock) -> RotationReport:
-    """One tick of the schedule: make the secrets that are missing, then report.
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The secrets that are rotated."""
+        return tuple(self._managed)
 
-    Raises:
-        StoreUnavailable: The store does not answer; the next tick goes on.
-    """
-    made = ensure_secrets(store)
-    return RotationReport(made, due_report(store, policy, clock))
+    def run(self, order: Order = SCHEDULE, name: str | None = None) -> RunReport:
+        """Take every secret, or one, as far as it goes now; make those that are missing. Logs what is overdue.
 
+        Raises:
+            NotFound: Wardgate rotates no secret of that name.
+            StoreUnavailable: A store does not answer; the next run goes on.
+        """
+        chosen = list(self._managed.values()) if name is None else [self._secret(name)]
+        ticks = tuple(self._tick(secret, order) for secret in chosen)
+        secrets = self.status()
+        for each in secrets:
+            if each.status == "overdue" or (each.status != "ok" and each.owner == "operator"):
+                known = {"secret": each.name, "owner": each.owner, "status": each.status}
+                self._log("WARNING", "rotation.overdue", **known, age_seconds=each.age_seconds)
+        return RunReport(ticks, secrets)
 
-def status(store: SecretStore, policy: PolicyFile, clock: Clock) -> RotationReport:
-    """Report, and change nothing.
+    def _tick(self, secret: ManagedSecret, order: Order) -> Tick:
+        tick = self._rotator.tick(secret, order)
+        if tick.result == "unavailable":  # nor for any other secret
+            raise StoreUnavailable("The document store does not answer; run it again.")
+        return tick
 
-    Raises:
-        StoreUnavailable: The store does not answer.
-    """
-    return RotationReport((), due_report(store, policy, clock))
+    def status(self) -> tuple[SecretStatus, ...]:
+        """How every secret stands that Wardgate or an upstream needs, Wardgate's own first. Changes nothing.
+
+        Raises:
+            StoreUnavailable: A store does not answer.
+        """
+        theirs = operators_secrets(self._policy, tuple(self._managed.values()))
+        rules = self._policy.secrets
+        return (
+            *(managed_status(secret, self._store, self._documents, self._clock) for secret in self._managed.values()),
+            *(operators_status(name, timing_of(rules, name), self._store, self._clock) for name in theirs),
+        )
+
+    def rollback(self, name: str) -> Tick:
+        """Go back to the previous version, within its grace period.
+
+        Raises:
+            NotFound: Wardgate rotates no secret of that name.
+            RollbackRefused: There is nothing to roll back to.
+            Busy: Somebody else is at work on it.
+            StoreUnavailable: A store does not answer.
+        """
+        return self._rotator.rollback(self._secret(name))
+
+    def history(self, name: str) -> tuple[Entry, ...]:
+        """What happened to a secret, oldest first; the last 50 lines.
+
+        Raises:
+            NotFound: Wardgate rotates no secret of that name.
+            StoreUnavailable: The document store does not answer.
+        """
+        return read_record(self._documents, self._secret(name).name).history
+
+    def _secret(self, name: str) -> ManagedSecret:
+        if name not in self._managed:
+            known = ", ".join(self._managed)
+            raise NotFound(f"Wardgate rotates no secret of this name; it rotates {known}.", code="secret_not_found")
+        return self._managed[name]

@@ -3,6 +3,7 @@
     <folder>/<name>/<number>.enabled     the value
     <folder>/<name>/<number>.disabled    the value, unreadable until it is enabled again
     <folder>/<name>/<number>.destroyed   empty; keeps the number taken
+    <folder>/<name>/labels.json          for people: which version is current
 
 A version is always exactly one file, and its state changes by renaming it, which happens or does not.
 The file's modification time is the time when the version was made.
@@ -14,19 +15,23 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+from uuid import uuid4
+
+import msgspec
 
 from shared.errors import PreconditionFailed, SecretNotFound, StoreUnavailable
-from shared.stores.files import FOLDER_MODE, require_private_folder, sync_folder, write_once
+from shared.stores.files import FILE_MODE, FOLDER_MODE, require_private_folder, sync_folder, write_once
 from shared.stores.secret_checks import check_name, check_new_name, check_value
 from shared.stores.secrets import Secret, SecretVersion, VersionState
 
 _VERSION = re.compile(r"([1-9][0-9]*)\.(enabled|disabled|destroyed)")
 _DRAFT = re.compile(r"[0-9a-f]{32}")
+_LABELS = "labels.json"
 _TIMEOUT_SECONDS = 5.0
 _PAUSE_SECONDS = 0.005
 
@@ -93,12 +98,28 @@ class FileSecrets:
         """See ``SecretStore``."""
         self._change(name, number, "disabled")
 
-    def destroy(self, name: str, number: int) -> None:
-        """See ``SecretStore``; destroying a version twice is no error."""
+    def destroy(self, name: str, number: int, etag: str | None = None) -> None:
+        """See ``SecretStore``."""
         with self._held(name, fcntl.LOCK_EX) as folder:
-            _version(folder, name, number).rename("destroyed")
+            version = _version(folder, name, number)
+            if etag is not None and version.state not in (etag, "destroyed"):
+                raise PreconditionFailed(f"Version {number} of secret '{name}' is {version.state} by now.")
+            version.rename("destroyed")
             sync_folder(folder)
             _tidy(folder)
+
+    def label(self, name: str, labels: Mapping[str, int]) -> None:
+        """See ``SecretStore``."""
+        with self._held(name, fcntl.LOCK_EX) as folder:
+            draft = folder / uuid4().hex
+            draft.touch(FILE_MODE)
+            draft.write_bytes(msgspec.json.encode({**_labels(folder), **labels}))
+            draft.rename(folder / _LABELS)
+
+    def labels(self, name: str) -> dict[str, int]:
+        """See ``SecretStore``."""
+        with self._held(name, fcntl.LOCK_SH) as folder:
+            return _labels(folder)
 
     def _change(self, name: str, number: int, state: VersionState) -> None:
         with self._held(name, fcntl.LOCK_EX) as folder:
@@ -143,7 +164,7 @@ class _Version:
         self.path.rename(self.path.with_suffix(f".{state}"))
 
     def told(self, name: str) -> SecretVersion:
-        return SecretVersion(name, self.number, self.state, self.path.stat().st_mtime_ns)
+        return SecretVersion(name, self.number, self.state, self.path.stat().st_mtime_ns, etag=self.state)
 
 
 def _versions(folder: Path) -> Iterator[_Version]:
@@ -157,6 +178,13 @@ def _version(folder: Path, name: str, number: int) -> _Version:
         if version.number == number:
             return version
     raise SecretNotFound(f"There is no version {number} of secret '{name}'.")
+
+
+def _labels(folder: Path) -> dict[str, int]:
+    try:
+        return msgspec.json.decode((folder / _LABELS).read_bytes(), type=dict[str, int])
+    except FileNotFoundError:
+        return {}
 
 
 def _tidy(folder: Path) -> None:

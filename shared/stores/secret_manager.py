@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from google.api_core import exceptions
@@ -130,19 +130,50 @@ class SecretManagerSecrets:
             f"version {number} of secret '{name}'",
         )
 
-    def destroy(self, name: str, number: int) -> None:
-        """See ``SecretStore``; destroying a version twice is no error."""
-        path = self._version(name, number)
+    def destroy(self, name: str, number: int, etag: str | None = None) -> None:
+        """See ``SecretStore``. Asked for again during the delay before destruction, it leaves the delay as it is."""
+        request = {"name": self._version(name, number), "etag": etag or ""}
 
         def destroy(client: SecretManagerServiceClient) -> None:
+            found = client.get_secret_version(name=request["name"], retry=_READ, timeout=DEADLINE_SECONDS)
+            if found.state is Version.State.DESTROYED or found.scheduled_destroy_time:
+                return
             try:
-                client.destroy_secret_version(name=path, retry=None, timeout=DEADLINE_SECONDS)
+                client.destroy_secret_version(request=request, retry=None, timeout=DEADLINE_SECONDS)
             except exceptions.FailedPrecondition:
-                found = client.get_secret_version(name=path, retry=_READ, timeout=DEADLINE_SECONDS)
+                found = client.get_secret_version(name=request["name"], retry=_READ, timeout=DEADLINE_SECONDS)
                 if found.state is not Version.State.DESTROYED:
                     raise
 
         self._call(destroy, f"version {number} of secret '{name}'")
+
+    def label(self, name: str, labels: Mapping[str, int]) -> None:
+        """See ``SecretStore``: sets aliases. Whoever changes the secret at the same time makes it fail, by its etag."""
+        path = self._secret(name)
+
+        def label(client: SecretManagerServiceClient) -> None:
+            secret = client.get_secret(name=path, retry=_READ, timeout=DEADLINE_SECONDS)
+            aliases = {**secret.version_aliases, **labels}
+            if aliases == dict(secret.version_aliases):
+                return
+            client.update_secret(
+                request={
+                    "secret": {"name": path, "etag": secret.etag, "version_aliases": aliases},
+                    "update_mask": {"paths": ["version_aliases"]},
+                },
+                retry=None,
+                timeout=DEADLINE_SECONDS,
+            )
+
+        self._call(label, f"secret '{name}'")
+
+    def labels(self, name: str) -> dict[str, int]:
+        """See ``SecretStore``."""
+        path = self._secret(name)
+        found = self._call(
+            lambda client: client.get_secret(name=path, retry=_READ, timeout=DEADLINE_SECONDS), f"secret '{name}'"
+        )
+        return dict(found.version_aliases)
 
     def _secret(self, name: str) -> str:
         check_name(name)
@@ -167,18 +198,26 @@ class SecretManagerSecrets:
             raise SecretNotFound(f"There is no {what}.") from error
         except exceptions.FailedPrecondition as error:
             raise PreconditionFailed(
-                f"The state of {what} does not allow that: it is disabled or destroyed."
+                f"The state of {what} does not allow that: it is disabled or destroyed, or was changed meanwhile."
             ) from error
         except (exceptions.GoogleAPIError, GoogleAuthError) as error:
             raise StoreUnavailable(f"Secret Manager did not serve {what}: {_kind(error)}.") from error
 
 
 def _told(name: str, version: Version) -> SecretVersion:
-    number = int(version.name.rpartition("/")[2])
-    created_at: Any = version.create_time  # proto-plus gives a datetime with nanoseconds, which its types do not say
     return SecretVersion(
-        name, number, _STATES[Version.State(version.state).name], created_at.timestamp_pb().ToNanoseconds()
+        name,
+        number=int(version.name.rpartition("/")[2]),
+        state=_STATES[Version.State(version.state).name],
+        created_at=_nanoseconds(version.create_time),
+        etag=version.etag,
+        destroy_at=_nanoseconds(version.scheduled_destroy_time) if version.scheduled_destroy_time else None,
     )
+
+
+def _nanoseconds(moment: Any) -> int:
+    """proto-plus gives a datetime with nanoseconds, which its types do not say."""
+    return int(moment.timestamp_pb().ToNanoseconds())
 
 
 def _kind(error: Exception) -> str:

@@ -5,6 +5,7 @@ Versions are always read by number: ``latest`` and aliases are only eventually c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -41,6 +42,13 @@ class SecretVersion:
     created_at: int
     """Nanoseconds since the Unix epoch."""
 
+    etag: str
+    """Changes with the version's state; lets ``destroy`` hit only what was looked at."""
+
+    destroy_at: int | None = None
+    """When a version whose destruction is delayed will be destroyed by the store itself, as ``created_at``;
+    until then it is disabled."""
+
 
 class SecretStore(Protocol):
     """Numbered versions of named secrets. Names match ``[A-Za-z0-9_-]{1,255}``.
@@ -71,5 +79,19 @@ class SecretStore(Protocol):
     def disable(self, name: str, number: int) -> None:
         """Make a version unreadable; ``enable`` undoes it."""
 
-    def destroy(self, name: str, number: int) -> None:
-        """Delete a version's value for ever; its number stays taken."""
+    def destroy(self, name: str, number: int, etag: str | None = None) -> None:
+        """Delete a version's value for ever, at once or after the store's own delay; its number stays taken.
+        Destroying a version twice is no error.
+
+        Raises:
+            PreconditionFailed: The version is no longer as it was when it had this ``etag``.
+        """
+
+    def label(self, name: str, labels: Mapping[str, int]) -> None:
+        """Mirror for people which versions have which part, as ``{"current": 7}``; replaces labels of the same name.
+
+        Nothing may be read by label: on Secret Manager they are aliases, which are eventually consistent.
+        """
+
+    def labels(self, name: str) -> dict[str, int]:
+        """The labels as people see them."""

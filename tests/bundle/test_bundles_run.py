@@ -129,11 +129,11 @@ def test_without_settings_it_says_which_are_missing(deployed):
 
 PRODUCTION_ONLY = {
     "guard": "import shared.stores.secret_manager, shared.identity.google_identity",
-    "model": "import shared.stores.secret_manager, google.auth.transport.urllib3",
+    "model": "import shared.stores.secret_manager, shared.stores.firestore_documents, google.auth.transport.urllib3",
     "audit_archive": "import shared.stores.folder_objects",
     "audit_warehouse": "import shared.warehouse.bigquery, shared.stores.access_token",
     "audit_alerts": "import shared.stores.firestore_documents",
-    "rotate_secrets": "import shared.stores.secret_manager",
+    "rotate_secrets": "import shared.stores.secret_manager, shared.stores.firestore_documents, cryptography",
 }
 """What is imported only where the settings name Google's services."""
 

@@ -11,10 +11,10 @@ import pytest
 
 from shared.errors import PreconditionFailed, SecretNotFound
 from shared.stores.secrets import SecretStore
-from tests.support.stores import file_secrets, secret_manager_secrets
+from tests.support.stores import file_secrets, memory_secrets, secret_manager_secrets
 
 
-@pytest.fixture(params=[file_secrets, secret_manager_secrets], ids=["files", "secretmanager"])
+@pytest.fixture(params=[file_secrets, secret_manager_secrets, memory_secrets], ids=["files", "secretmanager", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SecretStore]:
     with request.param(tmp_path) as secrets:
         secrets.create("pepper")
@@ -83,6 +83,33 @@ def test_a_destroyed_version_is_gone_for_ever_and_its_number_stays_taken(store: 
     assert store.access("pepper", 3).reveal() == b"newest"
 
 
+def test_only_what_was_looked_at_is_destroyed(store: SecretStore) -> None:
+    store.add("pepper", b"v")
+    store.disable("pepper", 1)
+    (seen,) = store.versions("pepper")
+    store.enable("pepper", 1)
+    with pytest.raises(PreconditionFailed):
+        store.destroy("pepper", 1, seen.etag)
+    assert states(store) == {1: "enabled"}
+    store.disable("pepper", 1)
+    (seen,) = store.versions("pepper")
+    assert seen.destroy_at is None
+    for _ in range(2):
+        store.destroy("pepper", 1, seen.etag)
+    assert states(store) == {1: "destroyed"}
+
+
+def test_labels_show_people_which_version_is_which(store: SecretStore) -> None:
+    for _ in range(3):
+        store.add("pepper", b"v")
+    assert store.labels("pepper") == {}
+    store.label("pepper", {"current": 2, "previous": 1})
+    store.label("pepper", {"current": 3})
+    store.label("pepper", {"current": 3})
+    assert store.labels("pepper") == {"current": 3, "previous": 1}
+    assert [version.number for version in store.versions("pepper")] == [3, 2, 1]
+
+
 @pytest.mark.parametrize("name", ["none", "", "..", "../pepper", "a/b", "a.b", "pepper\n", "x" * 256])
 def test_a_secret_that_does_not_exist(store: SecretStore, name: str) -> None:
     for use in (
@@ -92,6 +119,8 @@ def test_a_secret_that_does_not_exist(store: SecretStore, name: str) -> None:
         lambda: store.enable(name, 1),
         lambda: store.disable(name, 1),
         lambda: store.destroy(name, 1),
+        lambda: store.label(name, {"current": 1}),
+        lambda: store.labels(name),
     ):
         with pytest.raises(SecretNotFound):
             use()

@@ -128,7 +128,7 @@ class Target:
         """Opens what guard has sealed."""
         store = connect_secrets(f"files://{self.stack.home}/secrets")
         documents = connect_documents(f"sqlite://{self.stack.home}/documents.db")
-        return ContentSealer(documents, SecretWrapper(SecretReader(store, "production")))
+        return ContentSealer(documents, SecretWrapper(SecretReader(store, documents, "production")))
 
 
 def got(response: Any, received: bytes) -> Got:

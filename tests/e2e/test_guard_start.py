@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from shared.identity.local_issuer import create_local_issuer
-from shared.rotation.inventory import ensure_secrets
-from shared.stores.file_secrets import FileSecrets
+from shared.local.prepare import prepare
+from shared.settings import load_settings
 from tests.support.function_process import ROOT, FunctionProcess
 
 
@@ -40,7 +40,7 @@ def test_until_the_secrets_are_made_it_is_not_ready(tmp_path: Path) -> None:
         for path, credential in (("/v1/models", key), ("/.well-known/jwks.json", None)):
             status, body = get(guard.port, path, credential)
             assert (status, body["error"]["code"]) == (503, "not_ready")
-        ensure_secrets(FileSecrets(tmp_path / "secrets"))
+        prepare(load_settings(environ={"WARDGATE_ENV": "development", "WARDGATE_HOME": str(tmp_path)}))
     with FunctionProcess("guard", tmp_path) as guard:
         status, body = get(guard.port, "/v1/models", key)
         assert (status, body["error"]["code"]) == (401, "invalid_api_key")

@@ -2,8 +2,8 @@
 
 Made from the message types and comments in ``google-cloud-secret-manager``, since none of the emulators
 that were tried keeps etags and states as the service does. What it has: secrets, versions with their
-states, etags, payload checksums, paging, ``latest``, and delayed destruction. What it lacks: regional
-secrets, aliases, rotation, topics and IAM.
+states, etags, payload checksums, paging, ``latest``, aliases, delayed destruction, and versions that are seen
+late, as the service is eventually consistent. What it lacks: regional secrets, rotation, topics and IAM.
 
 ``latest`` is the version that was made last, whatever its state. Reading it is one of the mistakes that
 Wardgate must not make.
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -32,6 +32,7 @@ SERVICE = "google.cloud.secretmanager.v1.SecretManagerService"
 MAX_PAYLOAD = 64 * 1024
 
 _SECRET_NAME = re.compile(r"projects/[^/]+/secrets/[A-Za-z0-9_-]{1,255}")
+_ALIAS = re.compile(r"(?!latest$|NEW$)[A-Za-z][A-Za-z0-9_-]{0,62}")
 _State = api.SecretVersion.State
 _Code = grpc.StatusCode
 
@@ -67,6 +68,7 @@ class SecretManagerServer:
         before: Called with each method's name and request before it is served; may raise ``Refused`` or wait.
         after: Called with each method's name and answer; may change the answer, as a bad link would.
         calls: The names of the methods that were called, in order.
+        seen_after: How long after it was added a version can be listed and read.
     """
 
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -79,6 +81,7 @@ class SecretManagerServer:
         self.before: Callable[[str, Any], None] = lambda method, request: None
         self.after: Callable[[str, Any], None] = lambda method, answer: None
         self.calls: list[str] = []
+        self.seen_after = timedelta()
 
     def start(self) -> None:
         self._server.start()
@@ -114,8 +117,13 @@ class SecretManagerServer:
         secret = self._secret(request.secret.name).message
         _check_etag(secret.etag, request.secret.etag)
         changed = set(request.update_mask.paths)
-        if not changed or not changed <= {"labels", "version_destroy_ttl"}:
+        if not changed or not changed <= {"labels", "version_aliases", "version_destroy_ttl"}:
             raise Refused(_Code.INVALID_ARGUMENT, "update_mask is missing or names a field that cannot be changed.")
+        count = len(self._secrets[secret.name].versions)
+        if not all(
+            _ALIAS.fullmatch(alias) and 1 <= number <= count for alias, number in request.secret.version_aliases.items()
+        ):
+            raise Refused(_Code.INVALID_ARGUMENT, "An alias is malformed or of a version that does not exist.")
         for name in changed:
             setattr(secret, name, getattr(request.secret, name))
         secret.etag = _etag()
@@ -144,7 +152,7 @@ class SecretManagerServer:
 
     def list_secret_versions(self, request: api.ListSecretVersionsRequest) -> api.ListSecretVersionsResponse:
         stored = self._secret(request.parent).versions
-        numbers = list(range(len(stored), 0, -1))
+        numbers = [number for number in range(len(stored), 0, -1) if self._is_seen(stored[number - 1])]
         page, token = _page(numbers, request)
         listed = [self._version(f"{request.parent}/versions/{number}").message for number in page]
         return api.ListSecretVersionsResponse(versions=listed, next_page_token=token, total_size=len(numbers))
@@ -193,10 +201,15 @@ class SecretManagerServer:
         if not 1 <= number <= len(versions):
             raise Refused(_Code.NOT_FOUND, f"Secret Version [{name}] not found.")
         version = versions[number - 1]
+        if not self._is_seen(version):
+            raise Refused(_Code.NOT_FOUND, f"Secret Version [{name}] not found.")
         due = version.message.scheduled_destroy_time
         if due and due <= self._now():
             self._destroy(version)
         return version
+
+    def _is_seen(self, version: StoredVersion) -> bool:
+        return self._now() >= version.message.create_time + self.seen_after
 
     def _to_change(self, request: Any) -> StoredVersion:
         if not request.name.rpartition("/")[2].isdecimal():

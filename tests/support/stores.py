@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from shared.clock import SystemClock
 from shared.stores.file_secrets import FileSecrets
 from shared.stores.secret_manager import SecretManagerSecrets
 from shared.stores.secrets import SecretStore
+from tests.support.rotation import MemorySecrets
 from tests.support.secret_manager_server import secret_manager_server
 
 PROJECT = "wardgate-test"
@@ -23,6 +25,12 @@ ROOT = Path(__file__).resolve().parents[2]
 def file_secrets(folder: Path) -> Iterator[SecretStore]:
     """Secrets in a folder."""
     yield FileSecrets(folder / "secrets")
+
+
+@contextmanager
+def memory_secrets(folder: Path) -> Iterator[SecretStore]:
+    """The tests' own, whose time can be moved."""
+    yield MemorySecrets(SystemClock())
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from shared.errors import PreconditionFailed, StoreUnavailable
@@ -89,3 +89,10 @@ class VirtualDocuments:
             return None
         fields, updated_at = self.documents[path]
         return Document(path, copy.deepcopy(fields), updated_at)
+
+    def list(self, collection: str, *, after: str = "", limit: int = 1000) -> Iterator[Document]:
+        ids = sorted(path.rpartition("/")[2] for path in self.documents if path.rpartition("/")[0] == collection)
+        for identifier in [each for each in ids if each > after][:limit]:
+            document = self.get(f"{collection}/{identifier}")
+            if document is not None:
+                yield document

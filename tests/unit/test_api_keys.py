@@ -299,7 +299,7 @@ def test_on_the_secret_store_of_the_local_stack(tmp_path: Path) -> None:
     documents = SqliteDocuments(tmp_path / "documents.db")
 
     def open_keys() -> ApiKeys:
-        return ApiKeys(documents, SecretReader(secret_store, "production"), SystemClock())
+        return ApiKeys(documents, SecretReader(secret_store, documents, "production"), SystemClock())
 
     with pytest.raises(ServiceUnavailable):
         open_keys().create("acme", "too early")

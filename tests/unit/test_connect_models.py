@@ -143,11 +143,12 @@ from shared.policy.types import PolicyFile
 from shared.settings import load_settings
 
 plain = PolicyFile()
-import_adapters(plain)
-connect_router(plain, load_settings(environ={"WARDGATE_ENV": "development"}))
+settings = load_settings(environ={"WARDGATE_ENV": "development"})
+import_adapters(plain, settings)
+connect_router(plain, settings)
 heavy = {"google.auth", "urllib3", "requests", "grpc", "openai"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
-import_adapters(msgspec.convert({"upstreams": {"v": {"kind": "vertex", "project": "a-project"}}}, PolicyFile))
+import_adapters(msgspec.convert({"upstreams": {"v": {"kind": "vertex", "project": "a-project"}}}, PolicyFile), settings)
 assert "google.auth" in sys.modules
 """
 

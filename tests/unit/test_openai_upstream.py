@@ -14,7 +14,8 @@ from tests.support.openai_server import OpenAIServer, completion, error
 class Keys:
     """A key, and those that follow it each time a fresh one is asked for."""
 
-    def __init__(self, *values):
+    def __init__(self, *values, before=None):
+        self.before = None if before is None else Secret(before)
         self.values = [None if value is None else Secret(value) for value in values]
         self.renewals = 0
 
@@ -23,6 +24,9 @@ class Keys:
             self.renewals += 1
             self.values = self.values[1:] or self.values
         return self.values[0]
+
+    def previous(self):
+        return self.before
 
 
 @pytest.fixture
@@ -71,6 +75,15 @@ def test_the_same_key_is_not_sent_again(server, request):
         upstream(server, request, Keys(b"old")).complete(chat(), "m", context())
     assert caught.value.error.code == "upstream_auth_failed"
     assert len(server.requests) == 1
+
+
+def test_where_the_new_key_is_not_accepted_yet_the_previous_one_is_sent(server, request):
+    server.script(error(401), completion())
+    upstream(server, request, Keys(b"new", before=b"old")).complete(chat(), "m", context())
+    server.script(error(401), error(401), completion())
+    upstream(server, request, Keys(b"old", b"new", before=b"older")).complete(chat(), "m", context())
+    sent = ["new", "old", "old", "new", "older"]
+    assert authorizations(server) == [f"Bearer {key}" for key in sent]
 
 
 def test_a_key_that_is_refused_after_renewal_too(server, request):

@@ -14,11 +14,16 @@ from google.cloud import secretmanager_v1 as api
 from google.cloud.secretmanager_v1.services.secret_manager_service.transports import SecretManagerServiceGrpcTransport
 
 from shared.errors import PreconditionFailed, SecretNotFound, StoreError, StoreUnavailable
+from shared.rotation.machine import FOREVER, SCHEDULE, Order
+from shared.rotation.rotator import Rotator
 from shared.stores import secret_manager
 from shared.stores.checksums import crc32c
 from shared.stores.secret_manager import SecretManagerSecrets
+from shared.stores.secret_reader import SecretReader
+from tests.support.rotation import HOUR, NAME, MemoryProvider, assert_settled, is_served, managed
 from tests.support.secret_manager_server import Refused, SecretManagerServer, secret_manager_server
 from tests.support.stores import PROJECT
+from tests.support.virtual_time import SECOND, ManualClock, VirtualDocuments
 
 VALUE = b"a value that must not be told"
 
@@ -191,7 +196,62 @@ def test_destruction_may_be_delayed_and_undone(server: SecretManagerServer) -> N
         store.enable("pepper", 1)
         assert store.access("pepper", 1).reveal() == VALUE
         store.destroy("pepper", 1)
+        told = store.versions("pepper")[0]
+        assert told.destroy_at == told.created_at + 86_400 * 10**9
+        now[0] += timedelta(hours=1)
+        store.destroy("pepper", 1)  # again: the delay goes on as it was
+        assert store.versions("pepper")[0] == told
         now[0] += timedelta(days=1)
         assert store.versions("pepper")[0].state == "destroyed"
         with pytest.raises(PreconditionFailed):
             store.enable("pepper", 1)
+
+
+def test_an_alias_set_by_somebody_else_at_the_same_time_is_not_lost(
+    server: SecretManagerServer, store: SecretManagerSecrets
+) -> None:
+    """The read and the write belong together by the secret's etag."""
+    name = f"projects/{PROJECT}/secrets/pepper"
+    store.label("pepper", {"mine": 1})
+    others = iter([True])
+
+    def interfere(method: str, request: Any) -> None:
+        if method == "update_secret" and next(others, False):
+            server.update_secret(
+                api.UpdateSecretRequest(
+                    secret={"name": name, "version_aliases": {"mine": 1, "theirs": 1}},
+                    update_mask={"paths": ["version_aliases"]},
+                )
+            )
+
+    server.before = interfere
+    with pytest.raises(PreconditionFailed):
+        store.label("pepper", {"current": 1})
+    store.label("pepper", {"current": 1})
+    assert store.labels("pepper") == {"current": 1, "mine": 1, "theirs": 1}
+
+
+def test_a_rotation_waits_for_versions_that_are_seen_late_and_readers_do_not_notice() -> None:
+    """Secret Manager is eventually consistent: here a version can be read a minute after it was added."""
+    clock = ManualClock()
+
+    def now() -> datetime:
+        return datetime.fromtimestamp(clock.now / SECOND, UTC)
+
+    with secret_manager_server(now) as late, late.transport() as transport:
+        store, documents, provider = SecretManagerSecrets(PROJECT, transport), VirtualDocuments(clock), MemoryProvider()
+        rotator, secret = Rotator(store, documents, clock, log=lambda *_, **__: None), managed(provider)
+        rotator.tick(secret)
+        reader = SecretReader(store, documents, "production", monotonic=lambda: clock.now / SECOND)
+        late.seen_after = timedelta(seconds=60)
+        results = []
+        for seconds in (100, 30, 60, 60, 60, HOUR, HOUR, 25 * HOUR):
+            clock.advance(seconds)
+            assert is_served(reader, provider.accepts)
+            results.append(rotator.tick(secret, Order(before=FOREVER) if len(results) == 1 else SCHEDULE).result)
+        assert results[1] == "failed"
+        assert "promoted" in results
+        clock.advance(25 * HOUR)
+        rotator.tick(secret)
+        assert_settled(store, documents, provider)
+        assert store.labels(NAME)["current"] == 2

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from shared.errors import PreconditionFailed, SecretNotFound, StoreUnavailable
+from shared.stores.documents import Write
 from shared.stores.file_secrets import FileSecrets
-from shared.stores.secret_reader import FRESH_SECONDS, GOOD_SECONDS, RETRY_SECONDS, SecretReader
+from shared.stores.secret_reader import FRESH_SECONDS, GOOD_SECONDS, REFRESH_SECONDS, RETRY_SECONDS, SecretReader
 from shared.stores.secrets import Secret, SecretVersion
+from tests.support.virtual_time import ManualClock, VirtualDocuments
 
 
 class Watched(FileSecrets):
@@ -46,6 +48,11 @@ class Time:
         return self.now
 
 
+def nothing_points() -> VirtualDocuments:
+    """A document store without a pointer, as where nothing rotates."""
+    return VirtualDocuments(ManualClock())
+
+
 @pytest.fixture
 def time() -> Time:
     return Time()
@@ -61,12 +68,12 @@ def store(tmp_path: Path) -> Watched:
 
 @pytest.fixture
 def reader(store: Watched, time: Time) -> SecretReader:
-    return SecretReader(store, "production", {}, monotonic=time)
+    return SecretReader(store, nothing_points(), "production", {}, monotonic=time)
 
 
 def test_in_development_the_environment_wins(store: Watched) -> None:
     environ = {"OPENAI_API_KEY": "from the environment", "EMPTY": ""}
-    reader = SecretReader(store, "development", environ)
+    reader = SecretReader(store, nothing_points(), "development", environ)
     assert reader.get("openai-api-key").reveal() == b"from the environment"
     assert reader.current("openai-api-key").number == 1
     assert reader.version("openai-api-key", 1).reveal() == b"from the environment"
@@ -79,10 +86,12 @@ def test_in_development_the_environment_wins(store: Watched) -> None:
 
 def test_in_production_the_environment_is_never_looked_at(store: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "from the environment")
-    reader = SecretReader(store, "production", {"OPENAI_API_KEY": "from the environment"})
+    reader = SecretReader(store, nothing_points(), "production", {"OPENAI_API_KEY": "from the environment"})
     assert reader.get("openai-api-key").reveal() == b"one"
-    assert SecretReader(store, "production").get("openai-api-key").reveal() == b"one"
-    assert SecretReader(store, "development").get("openai-api-key").reveal() == b"from the environment"
+    assert SecretReader(store, nothing_points(), "production").get("openai-api-key").reveal() == b"one"
+    assert (
+        SecretReader(store, nothing_points(), "development").get("openai-api-key").reveal() == b"from the environment"
+    )
 
 
 def test_the_current_version_is_the_newest_enabled_one(store: Watched, reader: SecretReader, time: Time) -> None:
@@ -184,3 +193,84 @@ def test_threads_that_know_nothing_wait_for_one_answer(store: Watched, reader: S
         store.gate.set()
         assert {each.result().reveal() for each in asking} == {b"one"}
     assert store.asked == 2
+
+
+def point(documents: VirtualDocuments, current: int, previous: int | None = None, generation: int = 1) -> None:
+    numbers = {"current": {"number": current}, "previous": None if previous is None else {"number": previous}}
+    documents.commit([Write("rotation/openai-api-key", {**numbers, "generation": generation}, replace=True)])
+
+
+@pytest.fixture
+def documents() -> VirtualDocuments:
+    return VirtualDocuments(ManualClock())
+
+
+@pytest.fixture
+def pointed(store: Watched, documents: VirtualDocuments, time: Time) -> SecretReader:
+    """Reads a secret that is rotated; its second version is current, its third not yet promoted."""
+    store.add("openai-api-key", b"two")
+    store.add("openai-api-key", b"three")
+    point(documents, 2, 1)
+    return SecretReader(store, documents, "production", {}, monotonic=time)
+
+
+def test_the_pointer_says_which_version_is_current_whatever_the_store_says(
+    pointed: SecretReader, store: Watched
+) -> None:
+    assert pointed.current("openai-api-key").number == 2
+    previous = pointed.previous("openai-api-key")
+    assert previous is not None
+    assert previous.reveal() == b"one"
+    assert store.asked == 2  # two values, and no list
+
+
+def test_a_refused_key_is_looked_up_at_once_but_not_over_and_over(
+    pointed: SecretReader, documents: VirtualDocuments, time: Time
+) -> None:
+    assert pointed.get("openai-api-key").reveal() == b"two"
+    point(documents, 3, 2)
+    assert pointed.get("openai-api-key").reveal() == b"two"
+    assert pointed.refresh("openai-api-key").number == 3
+    point(documents, 1, 3)
+    assert pointed.refresh("openai-api-key").number == 3
+    time.now += REFRESH_SECONDS
+    assert pointed.refresh("openai-api-key").number == 1
+
+
+@pytest.mark.parametrize("state", ["disabled", "destroyed", "unseen"])
+def test_while_the_current_version_cannot_be_read_the_previous_one_serves(
+    pointed: SecretReader, store: Watched, documents: VirtualDocuments, time: Time, state: str
+) -> None:
+    match state:
+        case "disabled":
+            store.disable("openai-api-key", 2)
+        case "destroyed":
+            store.destroy("openai-api-key", 2)
+        case _:
+            point(documents, 4, 1)
+    assert pointed.current("openai-api-key").number == 1
+    point(documents, 3, 1)
+    time.now += RETRY_SECONDS
+    assert pointed.current("openai-api-key").number == 3
+
+
+def test_while_the_pointer_cannot_be_read_what_is_known_serves(
+    pointed: SecretReader, documents: VirtualDocuments, time: Time
+) -> None:
+    pointed.get("openai-api-key")
+    documents.down = True
+    time.now += GOOD_SECONDS - 1
+    assert pointed.get("openai-api-key").reveal() == b"two"
+    assert pointed.refresh("openai-api-key").secret.reveal() == b"two"
+    time.now += 1
+    with pytest.raises(StoreUnavailable):
+        pointed.get("openai-api-key")
+    with pytest.raises(StoreUnavailable):
+        pointed.public_keys("openai-api-key")
+
+
+def test_a_key_from_the_environment_has_no_other() -> None:
+    reader = SecretReader(None, None, "development", {"OPENAI_API_KEY": "given"})  # type: ignore[arg-type]
+    assert reader.refresh("openai-api-key").secret.reveal() == b"given"
+    assert reader.previous("openai-api-key") is None
+    assert reader.public_keys("openai-api-key") == ()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from functools import partial
 from typing import NoReturn
 
 import msgspec
@@ -11,6 +12,7 @@ from shared.models.upstreams.answers import Answer, ChunkReader, NotUnderstood, 
 from shared.models.upstreams.failures import UNREADABLE, auth_failed, broken, failure_of, refusal, refusal_in_stream
 from shared.models.upstreams.port import CallContext, Key
 from shared.models.wire import ChatChunk, ChatCompletion, ChatRequest, DeveloperMessage, SystemMessage
+from shared.stores.secrets import Secret
 from shared.web.http_client import HttpClient, HttpError, Response
 from shared.web.sse import DONE, EventParser, EventTooLarge
 
@@ -71,7 +73,7 @@ class OpenAIUpstream:
         self._client.close()
 
     def _send(self, request: ChatRequest, model: str, context: CallContext, *, stream: bool) -> Response:
-        """Send the request; once more with a fresh key if the first is not accepted.
+        """Send the request; if its key is not accepted, once more with a fresh one, then with the previous one.
 
         Raises:
             ApiError, UpstreamFailure: The status is not 200.
@@ -80,11 +82,12 @@ class OpenAIUpstream:
         key = self._key() if self._key is not None else None
         response = self._post(body, key.reveal() if key is not None else None, context, stream=stream)
         if response.status == 401 and self._key is not None:
-            response.close()
-            fresh = self._key(fresh=True)
-            if fresh is None or (key is not None and fresh.reveal() == key.reveal()):
-                raise auth_failed()
-            response = self._post(body, fresh.reveal(), context, stream=stream)
+            others = _others(self._key, key)
+            while response.status == 401:
+                response.close()
+                if (other := next(others, None)) is None:
+                    raise auth_failed()
+                response = self._post(body, other.reveal(), context, stream=stream)
         if response.status != 200:
             with response:
                 raise refusal(response.status, response.headers, _error_body(response))
@@ -132,6 +135,16 @@ class OpenAIUpstream:
             max_completion_tokens=cap if self._is_openai else None,
         )
         return msgspec.json.encode(sent)[:-1] + self._extra + b"}"
+
+
+def _others(key: Key, refused: Secret | None) -> Iterator[Secret]:
+    """What else may be accepted in place of a key that was refused."""
+    tried = {None if refused is None else refused.reveal()}
+    for another in (partial(key, fresh=True), key.previous):
+        found = another()
+        if found is not None and found.reveal() not in tried:
+            tried.add(found.reveal())
+            yield found
 
 
 def _chunks(response: Response, reader: ChunkReader, context: CallContext) -> Generator[ChatChunk, None, None]:

@@ -83,3 +83,6 @@ class Key(Protocol):
         Raises:
             UpstreamFailure: There is no credential to be had.
         """
+
+    def previous(self) -> Secret | None:
+        """The credential before this one, where it may still be good: for when the newest is not accepted yet."""

@@ -63,3 +63,6 @@ class AccessToken:
             return self._token.get(fresh=fresh)
         except GoogleAuthError as error:
             raise auth_failed(final=isinstance(error, DefaultCredentialsError)) from error
+
+    def previous(self) -> None:
+        """An older token is of no more use than the one that was refused."""

@@ -1,0 +1,123 @@
+"""Rotates one secret at a time, and rolls one back."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from shared.clock import Clock
+from shared.errors import PreconditionFailed, SecretNotFound
+from shared.rotation.journal import Busy, Fenced, Journal, JournalUnavailable, Log
+from shared.rotation.machine import SCHEDULE, SECOND, Order
+from shared.rotation.managed import ManagedSecret
+from shared.rotation.record import State
+from shared.rotation.turn import Result, Turn
+from shared.stores.documents import DocumentStore
+from shared.stores.secrets import SecretStore
+from shared.web.log import log
+
+ROLLBACK_PAUSE_SECONDS = 86_400
+"""After a rollback people get a day to see what was wrong before the next rotation begins by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What one call did for one secret."""
+
+    secret: str
+    result: Result
+    state: State | None = None
+    generation: int | None = None
+    until: int | None = None
+    """When there is something to do next, in nanoseconds since the Unix epoch."""
+
+
+class Rotator:
+    """Rotates secrets. Any number of processes may do so at once."""
+
+    def __init__(
+        self,
+        store: SecretStore,
+        documents: DocumentStore,
+        clock: Clock,
+        log: Log = log,
+        *,
+        alone: bool = False,
+        chance: random.Random | None = None,
+    ) -> None:
+        """
+        Args:
+            store: Where the secrets are.
+            documents: Where their rotation documents are.
+            clock: Judges leases.
+            log: Writes a line, as ``shared.web.log.log`` does.
+            alone: Whoever holds a lease is known to be gone, so it is not waited for.
+            chance: Spreads the times of retries.
+        """
+        self._store = store
+        self._documents = documents
+        self._clock = clock
+        self._log = log
+        self._alone = alone
+        self._chance = chance or random.SystemRandom()
+
+    def tick(self, secret: ManagedSecret, order: Order = SCHEDULE) -> Tick:
+        """Take a secret as far as it goes now. Called by the schedule, by messages and by people alike; a call
+        that was cut short, repeated or made twice at once does no harm."""
+        try:
+            journal = Journal(secret.name, self._documents, self._clock, self._log, alone=self._alone)
+        except Busy:
+            return Tick(secret.name, "busy")
+        except JournalUnavailable:
+            return Tick(secret.name, "unavailable")
+        try:
+            result, until = Turn(journal, secret, self._store, order, self._chance).run()
+        except Fenced:
+            journal.log("WARNING", "fenced")
+            return Tick(secret.name, "busy")
+        except JournalUnavailable:
+            return Tick(secret.name, "unavailable")
+        journal.release()
+        return Tick(secret.name, result, journal.record.state, journal.record.generation, until)
+
+    def rollback(self, secret: ManagedSecret) -> Tick:
+        """Make the previous version current again; the one that was current gets a grace period of its own.
+
+        Raises:
+            RollbackRefused: There is nothing to roll back to.
+            Busy: Somebody else is at work on this secret.
+            StoreUnavailable: A store does not answer.
+        """
+        journal = Journal(secret.name, self._documents, self._clock, self._log)
+        try:
+            _roll_back(journal, secret, self._store)
+        finally:
+            journal.release()
+        return Tick(secret.name, "promoted", journal.record.state, journal.record.generation)
+
+
+class RollbackRefused(PreconditionFailed):
+    """There is nothing to roll back to."""
+
+
+def _roll_back(journal: Journal, secret: ManagedSecret, store: SecretStore) -> None:
+    record, now = journal.record, journal.now()
+    over = record.since + secret.timing.grace * SECOND
+    if record.state != "PROMOTED" or record.previous is None or record.urgent or now >= over:
+        raise RollbackRefused(f"'{secret.name}' is not in a grace period, so there is nothing to roll back to.")
+    try:
+        store.access(secret.name, record.previous.number)
+    except (PreconditionFailed, SecretNotFound) as error:
+        raise RollbackRefused(
+            f"Version {record.previous.number} of '{secret.name}' cannot be read; enable it first."
+        ) from error
+    journal.save(
+        "rolled_back",
+        f"version {record.previous.number}",
+        severity="WARNING",
+        since=now,
+        generation=record.generation + 1,
+        current=record.previous,
+        previous=record.current,
+        begin_at=now + ROLLBACK_PAUSE_SECONDS * SECOND,
+    )
