@@ -74,7 +74,7 @@ def bigquery(
     server: BigQueryServer, timeout_seconds: float = 8.0, table: str = bigquery_server.TABLE
 ) -> Iterator[Kept]:
     place = (bigquery_server.PROJECT, bigquery_server.DATASET, table)
-    warehouse = BigQueryWarehouse(*place, Tokens(), base_url=server.url, timeout_seconds=timeout_seconds)
+    warehouse = BigQueryWarehouse(*place, Tokens(), base_url=server.origin, timeout_seconds=timeout_seconds)
     yield Kept(warehouse, server.ask)
     warehouse.close()
 

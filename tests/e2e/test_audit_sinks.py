@@ -16,7 +16,6 @@ import urllib3
 from shared.audit.writer import ChainWriter
 from shared.clock import SystemClock
 from shared.policy.types import Audit
-from shared.stores.deliverer import Deliverer
 from shared.stores.spool import SpoolBus
 from tests.support.audit_events import FINDING, Peppers, interaction
 from tests.support.bigquery_server import UNAVAILABLE, BigQueryServer
@@ -24,6 +23,7 @@ from tests.support.function_process import FunctionProcess
 from tests.support.leaks import find_leaks
 from tests.support.messages import CASES, MARKER, binary, made, post, status_of
 from tests.support.stack import LocalStack
+from tests.support.stepped_deliverer import SteppedDeliverer
 from tests.support.trail import Chain
 
 SINKS = ("audit_warehouse", "audit_alerts")
@@ -90,7 +90,7 @@ def test_events_of_a_writer_become_rows_and_alerts_without_a_text(tmp_path: Path
     writer.close()
     bus.close()
     with FunctionProcess(SINKS[0], tmp_path) as warehouse, FunctionProcess(SINKS[1], tmp_path) as alerts:
-        with Deliverer(tmp_path / "spool.db", {"w": warehouse.url, "a": alerts.url}) as deliverer:
+        with SteppedDeliverer(tmp_path / "spool.db", {"w": warehouse.url, "a": alerts.url}) as deliverer:
             wait_for(lambda: deliverer.deliver_once() == deliverer.pending() == 0)
             assert deliverer.dead_letters() == []
         assert query(tmp_path / "warehouse.db", "SELECT COUNT(*) FROM events") == [(10,)]
@@ -107,7 +107,7 @@ def test_rows_reach_bigquery_from_the_function(tmp_path: Path) -> None:
     with BigQueryServer() as server:
         env = {
             "WARDGATE_WAREHOUSE": "bigquery://test-project/audit/records",
-            "BIGQUERY_EMULATOR_HOST": server.url,
+            "BIGQUERY_EMULATOR_HOST": server.origin,
         }
         server.failures = [UNAVAILABLE]
         with FunctionProcess("audit_warehouse", tmp_path, env) as sink:

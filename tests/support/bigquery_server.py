@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from shared.warehouse.schema import VIEWS, bigquery_schema, published
+from tests.support.loopback import Handler, LoopbackServer
 
 PROJECT, DATASET, TABLE = "test-project", "audit", "records"
 PATH = f"/bigquery/v2/projects/{PROJECT}/datasets/{DATASET}/tables/{TABLE}/insertAll"
@@ -39,10 +39,11 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-class BigQueryServer:
-    """A context manager; ``url`` is for ``BIGQUERY_EMULATOR_HOST``."""
+class BigQueryServer(LoopbackServer):
+    """A context manager; ``origin`` is for ``BIGQUERY_EMULATOR_HOST``."""
 
     def __init__(self, token: str | None = None) -> None:
+        super().__init__(self._handler())
         self.token = token
         """The one access token that is good; None: none is wanted."""
 
@@ -62,10 +63,6 @@ class BigQueryServer:
         self.schema: dict[str, dict[str, str]] = {field["name"]: field for field in json.loads(bigquery_schema())}
         self._ids: set[str] = set()
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """The answer to a question about the views."""
@@ -116,36 +113,20 @@ class BigQueryServer:
             for name in [*missing, *unknown, *wrong]
         ]
 
-    def _handler(server) -> type[BaseHTTPRequestHandler]:
-        class Handler(BaseHTTPRequestHandler):
+    def _handler(server) -> type[Handler]:
+        class Rows(Handler):
             protocol_version = "HTTP/1.1"
             wbufsize = -1  # head and body in one packet, or each answer waits for an acknowledgement
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                body = self.body()
                 if server.failures and isinstance(server.failures[0], float):
                     time.sleep(server.failures.pop(0))
                 status, answer = server.insert_all(self.path, self.headers.get("authorization"), body)
-                data = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
                 with suppress(ConnectionError):  # who gave up waiting has left
-                    self.send_response(status)
-                    self.send_header("content-length", str(len(data)))
-                    self.end_headers()
-                    self.wfile.write(data)
+                    self.send(status, (answer if isinstance(answer, str) else json.dumps(answer)).encode())
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Nothing on the test's output."""
-
-        return Handler
-
-    def __enter__(self) -> BigQueryServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        return Rows
 
 
 def _fits(kind: str, value: Any) -> bool:
