@@ -43,6 +43,9 @@ class Settings:
     objects: str
     """``WARDGATE_OBJECTS``. ``file:///folder`` or ``gs://bucket``."""
 
+    signer: str
+    """``WARDGATE_SIGNER``. Who signs checkpoints: ``secret://name`` or ``kms://projects/…/cryptoKeyVersions/1``."""
+
     model_url: str
     """``WARDGATE_MODEL_URL``. Address of the model function; also the audience of guard's ID token."""
 
@@ -67,11 +70,14 @@ _SCHEMES = {
     "WARDGATE_EVENTS": ("spool", "pubsub"),
     "WARDGATE_SECRETS": ("files", "secretmanager"),
     "WARDGATE_OBJECTS": ("file", "gs"),
+    "WARDGATE_SIGNER": ("secret", "kms"),
     "WARDGATE_IDENTITY": ("local", "google"),
 }
 
 
-ALL = frozenset({"documents", "events", "secrets", "objects", "model_url", "identity", "guard_service_account"})
+ALL = frozenset(
+    {"documents", "events", "secrets", "objects", "signer", "model_url", "identity", "guard_service_account"}
+)
 
 
 def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | None = None) -> Settings:
@@ -139,6 +145,7 @@ def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | Non
         events=address("WARDGATE_EVENTS", f"spool://{home}/spool.db"),
         secrets=address("WARDGATE_SECRETS", f"files://{home}/secrets"),
         objects=address("WARDGATE_OBJECTS", f"file://{home}/objects"),
+        signer=address("WARDGATE_SIGNER", "secret://audit-signing-key"),
         model_url=url("WARDGATE_MODEL_URL", "http://127.0.0.1:8081"),
         identity=address("WARDGATE_IDENTITY", f"local://{home}/identity"),
         guard_service_account=text("WARDGATE_GUARD_SERVICE_ACCOUNT", "guard@wardgate.local"),

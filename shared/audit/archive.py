@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 
@@ -11,6 +12,7 @@ from shared.stores.objects import ObjectStore
 from shared.web.log import log
 
 PREFIX = "archive/"
+_DAY = re.compile(r"archive/([0-9]{4})/([0-9]{2})/([0-9]{2})/")
 
 
 def object_name(record: Record) -> str:
@@ -21,6 +23,20 @@ def object_name(record: Record) -> str:
 def day_prefix(day: date) -> str:
     """Start of the names of a day's records."""
     return f"{PREFIX}{day:%Y/%m/%d}/"
+
+
+def day_of(name: str) -> str | None:
+    """The day in an object's name, as ``2026-11-23``; None where it has none."""
+    match = _DAY.match(name)
+    return "-".join(match.groups()) if match else None
+
+
+def is_in_place(record: Record, name: str) -> bool:
+    """Whether the object's name is that of its record."""
+    try:
+        return object_name(record) == name
+    except ValueError:  # a time that is no date
+        return False
 
 
 class Archive:

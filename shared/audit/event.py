@@ -21,6 +21,7 @@ PEPPER = "audit-pepper"
 """Name of the secret."""
 
 MODE = "wardgate.audit.mode"
+PEPPER_VERSION = "wardgate.pepper.version"
 WITHHELD = "wardgate.audit.withheld"
 """Earlier ``seq`` of this chain whose answers were withheld, since their events were acknowledged too late."""
 
@@ -66,7 +67,7 @@ def attributes_of(interaction: Interaction, pepper: Pepper | None) -> dict[str, 
     user = it.user if it.user is not None else caller.user
 
     def keyed(purpose: str, text: str | None) -> str | None:
-        return None if pepper is None or text is None else _keyed_hash(pepper.secret, caller.tenant, purpose, text)
+        return None if pepper is None or text is None else keyed_hash(pepper.secret, caller.tenant, purpose, text)
 
     known: dict[str, Any] = {
         REQUEST_ID: _plain(it.request_id),
@@ -79,7 +80,7 @@ def attributes_of(interaction: Interaction, pepper: Pepper | None) -> dict[str, 
         "wardgate.started_at": timestamp(it.started_at),
         "wardgate.duration_us": max(0, it.ended_at - it.started_at) // 1000,
         "wardgate.stream": it.stream,
-        "wardgate.pepper.version": pepper.number if pepper else None,
+        PEPPER_VERSION: pepper.number if pepper else None,
         "wardgate.prompt.hmac": keyed("prompt", it.prompt),
         "wardgate.prompt.characters": _length(it.prompt),
         "wardgate.answer.hmac": keyed("answer", it.answer),
@@ -144,7 +145,7 @@ def _guard_run(run: GuardRun) -> dict[str, Any]:
     }
 
 
-def _keyed_hash(pepper: Secret, tenant: str, purpose: str, text: str) -> str:
+def keyed_hash(pepper: Secret, tenant: str, purpose: str, text: str) -> str:
     """HMAC under a key for this tenant and purpose, itself an HMAC under the pepper."""
     key = hmac.digest(pepper.reveal(), f"wardgate/audit/1\0{purpose}\0{tenant}".encode(), "sha256")
     return hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256").hex()

@@ -25,11 +25,22 @@ from shared.errors import WardgateError
 from shared.shapes import prepare
 from shared.stores.events import Event
 
-EventType = Literal["wardgate.chain.open", "wardgate.chain.close", "wardgate.interaction", "wardgate.operation"]
+EventType = Literal[
+    "wardgate.chain.open",
+    "wardgate.chain.close",
+    "wardgate.interaction.started",
+    "wardgate.interaction",
+    "wardgate.operation",
+    "wardgate.denials",
+]
 CHAIN_OPEN: EventType = "wardgate.chain.open"
 CHAIN_CLOSE: EventType = "wardgate.chain.close"
+INTERACTION_STARTED: EventType = "wardgate.interaction.started"
+"""A streamed answer is about to begin; the ``wardgate.interaction`` of its end names this record."""
 INTERACTION: EventType = "wardgate.interaction"
 OPERATION: EventType = "wardgate.operation"
+DENIALS: EventType = "wardgate.denials"
+"""Requests that one process turned away by itself, counted."""
 
 GENESIS = "0" * 64
 """``prev_event`` of a chain's first record."""

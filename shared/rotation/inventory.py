@@ -16,7 +16,10 @@ AUDIT_PEPPER = "audit-pepper"
 RECEIPT_SIGNING_KEY = "receipt-signing-key"
 """Ed25519 private key, raw, that signs receipts."""
 
-HELD_SECRETS = (API_KEY_PEPPER, AUDIT_PEPPER, RECEIPT_SIGNING_KEY)
+AUDIT_SIGNING_KEY = "audit-signing-key"
+"""Ed25519 private key, raw, that signs checkpoints of the audit trail where Cloud KMS does not."""
+
+HELD_SECRETS = (API_KEY_PEPPER, AUDIT_PEPPER, RECEIPT_SIGNING_KEY, AUDIT_SIGNING_KEY)
 
 _VALUE_BYTES = 32
 """A pepper as long as SHA-256's output (RFC 2104, section 3), and exactly an Ed25519 private key (RFC 8032, 5.1.5)."""

@@ -74,7 +74,7 @@ def test_scheduler_makes_what_is_missing_and_anybody_may_look(function: Function
 
     status, report, headers = function.call("POST", **{"x-request-id": "tick-1"})
     assert (status, headers["x-request-id"]) == (200, "tick-1")
-    assert report["made"] == ["api-key-pepper", "audit-pepper", "receipt-signing-key"]
+    assert report["made"] == ["api-key-pepper", "audit-pepper", "receipt-signing-key", "audit-signing-key"]
     assert report["rotation"] == "reports only"
 
     status, report, _ = function.call("POST")

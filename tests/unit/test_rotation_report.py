@@ -38,7 +38,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SecretStor
 
 
 def test_missing_secrets_are_made_once(store: SecretStore) -> None:
-    assert ensure_secrets(store) == HELD_SECRETS == ("api-key-pepper", "audit-pepper", "receipt-signing-key")
+    everything = ("api-key-pepper", "audit-pepper", "receipt-signing-key", "audit-signing-key")
+    assert ensure_secrets(store) == HELD_SECRETS == everything
     assert ensure_secrets(store) == ()
     values = {store.access(name, 1).reveal() for name in HELD_SECRETS}
     assert len(values) == 3
@@ -60,7 +61,7 @@ def test_a_secret_that_terraform_made_gets_its_first_version(store: SecretStore)
 def test_a_bootstrap_that_was_cut_short_goes_on(store: SecretStore) -> None:
     store.create("api-key-pepper")
     store.add("api-key-pepper", b"x" * 32)
-    assert ensure_secrets(store) == ("audit-pepper", "receipt-signing-key")
+    assert ensure_secrets(store) == ("audit-pepper", "receipt-signing-key", "audit-signing-key")
     assert store.access("api-key-pepper", 1).reveal() == b"x" * 32
 
 
