@@ -10,7 +10,7 @@ RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 SMOLLM2 := $(VENV)/.installed-smollm2
 LOCAL_MODEL ?=
-FUNCTIONS := guard model audit_archive rotate_secrets
+FUNCTIONS := guard model audit_archive audit_seal rotate_secrets
 PYTEST := $(BIN)/python -m pytest
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line \
 	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
@@ -22,7 +22,7 @@ define pip_install
 	| tee $(VENV)/install.log | sed -n -e 's/^Collecting \([^ ;]*\).*/  \1/p' || { tail -n 30 $(VENV)/install.log >&2; exit 1; }
 endef
 
-.PHONY: help install install-dev run test test-faults lint format lock package bench bench-admission audit-deps clean
+.PHONY: help install install-dev run test test-faults lint format lock package bench bench-admission bench-audit audit-deps clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ bench: $(DEV) ## measure speed, as ratios within one run
 
 bench-admission: $(DEV) ## measure the limits on Firestore's emulator [ARGS=--json]
 	@$(BIN)/python -m tests.benchmarks.admission $(ARGS)
+
+bench-audit: $(DEV) ## measure the audit trail: writers, sealer, verification [ARGS=--json]
+	@$(BIN)/python -m tests.benchmarks.audit $(ARGS)
 
 audit-deps: $(DEV) ## look the locked packages up in the public lists of vulnerabilities
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement requirements.txt

@@ -72,6 +72,7 @@ FUNCTIONS = (
     Function("guard", _ROOT / "functions/guard/main.py", _health),
     Function("model", _ROOT / "functions/model/main.py", _health),
     Function("audit_archive", _ROOT / "functions/audit_archive/main.py", _event, "cloudevent"),
+    Function("audit_seal", _ROOT / "functions/audit_seal/main.py", _health),
     Function("rotate_secrets", _ROOT / "functions/rotate_secrets/main.py", _health),
 )
 

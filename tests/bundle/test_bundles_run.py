@@ -131,6 +131,7 @@ PRODUCTION_ONLY = {
     "guard": "import shared.stores.secret_manager, shared.identity.google_identity",
     "model": "import shared.stores.secret_manager, google.auth.transport.urllib3",
     "audit_archive": "import shared.stores.folder_objects",
+    "audit_seal": "import shared.stores.kms_signer, shared.stores.firestore_documents, shared.stores.secret_manager",
     "rotate_secrets": "import shared.stores.secret_manager",
 }
 """What is imported only where the settings name Google's services."""

@@ -23,7 +23,7 @@ ROWS = {
     *(
         f"{measure}, {name}"
         for measure in ("start to first 200", "imports")
-        for name in ("guard", "model", "audit_archive", "rotate_secrets")
+        for name in ("guard", "model", "audit_archive", "audit_seal", "rotate_secrets")
     ),
     *(f"start to first chat, {name}" for name in ("guard", "model")),
 }

@@ -58,6 +58,8 @@ class Trail:
         self.objects = objects or self.memory
         self.documents: DocumentStore = SqliteDocuments(folder / "documents.db", clock=self.clock)
         self.signer = KeySigner()
+        self.chains: dict[str, list[Event]] = {}
+        """Whatever a test wants to find again."""
 
     def chain(self, *interactions: Any, close: bool = True, registered: bool = True, store: bool = True) -> list[Event]:
         """Write a chain of interactions, one a second; its events."""

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-PORTS = 5
+PORTS = 6
 """Ports in a row that a stack may take."""
 
 START_SECONDS = 90

@@ -23,10 +23,10 @@ from tests.support.audit_trail import EPOCH, KeySigner, Trail, kinds
 def trail(tmp_path: Path) -> Trail:
     """Three chains under two checkpoints, with the numbers of two keys."""
     trail = Trail(tmp_path)
-    trail.first = trail.numbered(6)  # type: ignore[attr-defined]
+    trail.chains["first"] = trail.numbered(6)
     trail.seal()
-    trail.second = trail.numbered(5, key="key-2")  # type: ignore[attr-defined]
-    trail.third = trail.numbered(4)  # type: ignore[attr-defined]
+    trail.chains["second"] = trail.numbered(5, key="key-2")
+    trail.chains["third"] = trail.numbered(4)
     trail.seal()
     return trail
 
@@ -138,7 +138,7 @@ def test_tampering_with_sealed_events(
     trail: Trail, tamper: Callable[[Trail, list[Event]], None], expected: dict[str, set[str]], chain: str
 ) -> None:
     assert trail.verify().sound
-    tamper(trail, getattr(trail, chain))
+    tamper(trail, trail.chains[chain])
     found = kinds(trail.verify())
     assert found.keys() >= expected.keys()
     for verdict, wanted in expected.items():
@@ -315,7 +315,7 @@ def test_tampering_with_checkpoints_is_a_matter_of_anchoring(
 @pytest.mark.parametrize("tamper", [alter, rehash, delete_one, garble])
 def test_tampering_with_segments(trail: Trail, tamper: Callable[[Trail, list[Event]], None]) -> None:
     """Segments are compared with what was sealed, the archive is not read."""
-    tamper(trail, trail.first)  # type: ignore[attr-defined]
+    tamper(trail, trail.chains["first"])
     assert trail.verify(from_segments=True).sound
     names = [name for name in trail.memory.objects if name.startswith("segments/")]
     records = trail.memory.objects[names[0]].split(b"\n")
@@ -328,7 +328,7 @@ def test_without_a_segment_its_events_are_read_from_the_archive(trail: Trail) ->
     names = [name for name in trail.memory.objects if name.startswith("segments/")]
     del trail.memory.objects[names[0]]
     assert trail.verify(from_segments=True).sound
-    alter(trail, trail.first)  # type: ignore[attr-defined]
+    alter(trail, trail.chains["first"])
     assert kinds(trail.verify(from_segments=True)) == {INTEGRITY: {"altered"}, COMPLETENESS: {"lost", "unrecorded"}}
 
 
@@ -435,7 +435,7 @@ def test_a_whole_chain_that_is_young_is_pending(tmp_path: Path) -> None:
 
 def test_without_a_registry_the_rest_is_still_found(trail: Trail) -> None:
     assert trail.verify(registry=False).sound
-    delete_tail(trail, trail.first)  # type: ignore[attr-defined]
+    delete_tail(trail, trail.chains["first"])
     assert "lost" in kinds(trail.verify(registry=False))[COMPLETENESS]
 
 

@@ -42,7 +42,7 @@ def test_missing_secrets_are_made_once(store: SecretStore) -> None:
     assert ensure_secrets(store) == HELD_SECRETS == everything
     assert ensure_secrets(store) == ()
     values = {store.access(name, 1).reveal() for name in HELD_SECRETS}
-    assert len(values) == 3
+    assert len(values) == 4
     assert {len(value) for value in values} == {32}
 
 
@@ -69,7 +69,7 @@ def test_what_somebody_disabled_is_not_made_anew(store: SecretStore) -> None:
     ensure_secrets(store)
     store.disable("audit-pepper", 1)
     assert ensure_secrets(store) == ()
-    assert [each.status for each in due_report(store, PolicyFile(), At(0))] == ["ok", "missing", "ok"]
+    assert [each.status for each in due_report(store, PolicyFile(), At(0))] == ["ok", "missing", "ok", "ok"]
 
 
 def test_two_bootstraps_at_once_leave_every_secret_readable(store: SecretStore) -> None:
@@ -86,7 +86,7 @@ def test_a_report_tells_age_and_due_date(store: SecretStore) -> None:
     ensure_secrets(store)
     store.add("audit-pepper", b"y" * 32)
     policy = PolicyFile(secrets=SecretPolicy(period_days=30))
-    first, second, third = due_report(store, policy, At(29.9))
+    first, second, third, _ = due_report(store, policy, At(29.9))
     assert (first.name, first.owner, first.status, first.version) == ("api-key-pepper", "wardgate", "ok", 1)
     assert (second.name, second.version) == ("audit-pepper", 2)
     assert third.name == "receipt-signing-key"
@@ -109,7 +109,7 @@ def test_a_report_names_the_upstreams_keys(store: SecretStore) -> None:
     )
     store.create("second-key")
     store.add("second-key", b"sk")
-    theirs = due_report(store, policy, At(0))[3:]
+    theirs = due_report(store, policy, At(0))[4:]
     assert [(each.name, each.owner, each.status) for each in theirs] == [
         ("first-key", "operator", "missing"),
         ("second-key", "operator", "ok"),
@@ -118,10 +118,10 @@ def test_a_report_names_the_upstreams_keys(store: SecretStore) -> None:
 
 
 def test_a_run_makes_and_reports_and_says_that_it_does_not_rotate(store: SecretStore) -> None:
-    assert [each.status for each in service.status(store, PolicyFile(), At(0)).secrets] == ["missing"] * 3
+    assert [each.status for each in service.status(store, PolicyFile(), At(0)).secrets] == ["missing"] * 4
     report = service.run(store, PolicyFile(), At(0))
     assert report.made == HELD_SECRETS
     again = msgspec.to_builtins(service.run(store, PolicyFile(), At(91)))
     assert again["rotation"] == "reports only"
     assert again["made"] == ()
-    assert [(each["status"], each["version"]) for each in again["secrets"]] == [("due", 1)] * 3
+    assert [(each["status"], each["version"]) for each in again["secrets"]] == [("due", 1)] * 4
