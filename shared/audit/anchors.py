@@ -43,8 +43,8 @@ def check_checkpoints(
             verdict.fault("checkpoint_malformed", name)
         else:
             present.append(number)
-    start = 0 if since is None else _first_since(objects, present, since)
-    expected = present[start] if since is not None and present else 0
+    start = 0 if since is None or not present else _first_since(objects, present, since)
+    expected = present[start] if start else 0
     previous: ReadCheckpoint | None = None
     for number in present[start:]:
         if number > expected:
@@ -105,11 +105,11 @@ def _read(objects: ObjectStore, number: int) -> ReadCheckpoint | None:
 
 
 def _first_since(objects: ObjectStore, present: list[int], since: datetime) -> int:
-    """Index of the first checkpoint that may hold events since then, found by halving: their times rise."""
+    """Index of the first checkpoint that may hold events since then, or of the newest. Their times rise."""
     wanted = (since - _EARLIER).astimezone(UTC).isoformat(timespec="microseconds")
 
     def time_of(number: int) -> str:
         found = _read(objects, number)
         return found.header.time if found is not None else ""
 
-    return bisect_left(present, wanted, key=time_of) if present else 0
+    return min(bisect_left(present, wanted, key=time_of), len(present) - 1)

@@ -255,7 +255,7 @@ def test_a_taken_port_is_named(tmp_path):
 def test_a_port_without_room_is_refused(tmp_path, port):
     stack = LocalStack(tmp_path / "home")
     stack.start(port)
-    assert refused(stack) == f"wardgate: PORT: {port} is not the first of 4 ports in a row."
+    assert refused(stack) == f"wardgate: PORT: {port} is not the first of {len(FUNCTIONS)} ports in a row."
 
 
 def test_a_bad_policy_is_named_with_its_path(tmp_path):
