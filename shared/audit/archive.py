@@ -17,7 +17,12 @@ _DAY = re.compile(r"archive/([0-9]{4})/([0-9]{2})/([0-9]{2})/")
 
 def object_name(record: Record) -> str:
     """Where a record is stored: ``archive/2026/11/23/<chain>/<seq>.json``, by the day it was written."""
-    return f"{day_prefix(date.fromisoformat(record.time[:10]))}{record.chain_uid}/{record.seq:016d}.json"
+    return name_at(record.time[:10], record.chain_uid, record.seq)
+
+
+def name_at(day: str, chain_uid: str, seq: int) -> str:
+    """Where the record at a chain's place is stored, by its day, such as ``2026-11-23``."""
+    return f"{day_prefix(date.fromisoformat(day))}{chain_uid}/{seq:016d}.json"
 
 
 def day_prefix(day: date) -> str:

@@ -11,12 +11,14 @@ from shared.audit.lines import (
     ENDS,
     OPENS,
     STARTS,
-    EventFact,
     chain_of,
-    is_seal,
-    read_event_line,
-    sealed_fingerprint,
+    fingerprint_of,
+    flag_of,
+    kind_of,
+    previous_of,
     seq_of,
+    started_of,
+    time_of,
 )
 from shared.audit.record import GENESIS
 from shared.audit.verdicts import Verification, numbers
@@ -104,12 +106,14 @@ class _Chain:
         self._found = found
         self._seq = -1
         """Where the facts have come to; -1 before the first."""
-        self._sealed: str | None = None
-        self._event: EventFact | None = None
-        self._before: EventFact | None = None
-        """The event at the number before, if it is there."""
-        self._first: EventFact | None = None
-        self._last: EventFact | None = None
+        self._sealed = ""
+        """The fingerprint there that was sealed …"""
+        self._event = ""
+        """… and the fact that an event is there; empty where it is not."""
+        self._before = ""
+        """The fact of the event at the number before."""
+        self._first = ""
+        self._last = ""
         self._streams: dict[int, str] = {}
         """Those that have begun and not ended, by number, with their times."""
         # A chain that began before `since` may begin anywhere.
@@ -125,14 +129,16 @@ class _Chain:
         if seq != self._seq:
             self._leave()
             if seq != self._seq + 1:
-                self._before = None
+                self._before = ""
             self._seq = seq
-        if not is_seal(line):
-            self._take_event(read_event_line(line))
-        elif self._sealed is None:
-            self._sealed = sealed_fingerprint(line)
-        else:
-            self._found.anchoring.fault("sealed_twice", numbers(seq, seq), self._uid)
+        kind = kind_of(line)
+        if kind != "1":
+            if self._sealed:
+                self._found.anchoring.fault("sealed_twice", numbers(seq, seq), self._uid)
+                return
+            self._sealed = fingerprint_of(line)
+        if kind != "0":
+            self._take_event(line)
 
     def end(self) -> Crashed | None:
         """After the last fact."""
@@ -144,82 +150,87 @@ class _Chain:
         for first, last in self._too_young:
             self._found.anchoring.wait("unsealed", numbers(first, last), self._uid)
         whole = self._check_tail()
-        if self._first is None or self._last is None:
+        if not self._last:
             return None
         self._found.chains += 1
-        closed = self._last.flag == CLOSES
-        live = not closed and self._last.time >= self._bounds.recent
+        closed = flag_of(self._last) == CLOSES
+        live = not closed and self._is_young(self._last)
         self._found.open_chains += not closed
         self._check_streams(closed=closed, live=live)
-        return Crashed(self._uid, self._first.time, self._last.time) if whole and not closed and not live else None
+        crashed = whole and not closed and not live
+        return Crashed(self._uid, time_of(self._first), time_of(self._last)) if crashed else None
 
-    def _take_event(self, event: EventFact) -> None:
-        if self._event is not None:
-            self._found.integrity.fault("duplicate", numbers(self._seq, self._seq), self._uid)
+    def _take_event(self, line: str) -> None:
+        seq, integrity = self._seq, self._found.integrity
+        if self._event:
+            integrity.fault("duplicate", numbers(seq, seq), self._uid)
             return
-        self._check_gap(young=event.time >= self._bounds.recent)
-        self._event = event
-        integrity = self._found.integrity
-        if self._sealed is not None and self._sealed != event.fingerprint:
-            integrity.fault("rewritten", f"{numbers(self._seq, self._seq)}, as sealed", self._uid)
-        head = self._head
-        if head is not None and head.seq == self._seq and head.fingerprint != event.fingerprint:
-            integrity.fault("rewritten", f"{numbers(self._seq, self._seq)}, as registered", self._uid)
-        if not self._goes_on(event):
-            integrity.fault("broken_link", numbers(self._seq, self._seq), self._uid)
-        self._first = self._first or event
-        self._last = event
+        if self._next is not None and seq > self._next:
+            self._gap(young=self._is_young(line))
+        self._event = self._last = line
+        self._first = self._first or line
         self._found.events += 1
-        if event.flag == STARTS:
-            self._streams[self._seq] = event.time
-        elif event.flag == ENDS and event.started is not None:
-            self._streams.pop(event.started, None)
+        fingerprint = fingerprint_of(line)
+        if self._sealed and self._sealed != fingerprint:
+            integrity.fault("rewritten", f"{numbers(seq, seq)}, as sealed", self._uid)
+        head = self._head
+        if head is not None and head.seq == seq and head.fingerprint != fingerprint:
+            integrity.fault("rewritten", f"{numbers(seq, seq)}, as registered", self._uid)
+        flag = flag_of(line)
+        if not self._goes_on(line, flag):
+            integrity.fault("broken_link", numbers(seq, seq), self._uid)
+        if flag == STARTS:
+            self._streams[seq] = time_of(line)
+        elif flag == ENDS and self._streams and (started := started_of(line)) is not None:
+            self._streams.pop(started, None)
 
-    def _goes_on(self, event: EventFact) -> bool:
+    def _goes_on(self, line: str, flag: str) -> bool:
         if self._seq == 0:
-            return event.previous == GENESIS and event.flag == OPENS
+            return previous_of(line) == GENESIS and flag == OPENS
         before = self._before
-        if before is None:  # missing, or before `since`: what it was cannot be told
-            return event.flag != OPENS
-        return event.previous == before.fingerprint and before.flag != CLOSES and event.flag != OPENS
+        if not before:  # missing, or before `since`: what it was cannot be told
+            return flag != OPENS
+        return previous_of(line) == fingerprint_of(before) and flag_of(before) != CLOSES and flag != OPENS
 
-    def _check_gap(self, *, young: bool) -> None:
-        """See whether numbers before this one are missing of which nothing at all is known."""
-        if self._next is not None and self._seq > self._next:
+    def _gap(self, *, young: bool) -> None:
+        """Numbers before this one are missing, of which nothing at all is known."""
+        if self._next is not None:
             self._found.completeness.judge("gap", numbers(self._next, self._seq - 1), self._uid, young=young)
-            self._next = self._seq
+
+    def _is_young(self, line: str) -> bool:
+        return time_of(line) >= self._bounds.recent
 
     def _leave(self) -> None:
         """All facts about a number are known."""
         if self._seq < 0:
             return
-        if self._event is None:
-            self._check_gap(young=False)
+        if not self._event:
+            if self._next is not None and self._seq > self._next:
+                self._gap(young=False)
             self._lost.add(self._seq)
-        elif self._sealed is None:
-            young = self._event.time >= self._bounds.recent
-            (self._too_young if young else self._unsealed).add(self._seq)
+        elif not self._sealed:
+            (self._too_young if self._is_young(self._event) else self._unsealed).add(self._seq)
         else:
             self._found.sealed += 1
         self._before = self._event
         self._next = self._seq + 1
-        self._sealed = self._event = None
+        self._sealed = self._event = ""
 
     def _check_tail(self) -> bool:
         """Compare the end with what the writer has registered and what was sealed; whether nothing is missing there."""
         head = self._head
         if head is None:
-            return self._before is not None
+            return bool(self._before)
         young = head.registered_at >= self._bounds.recent
         if head.seq > self._seq:
             where = f"{numbers(self._seq + 1, head.seq)}, as registered"
             self._found.completeness.judge("lost_tail", where, self._uid, young=young)
             return False
-        if head.closed and self._before is not None and self._before.flag != CLOSES:
+        if head.closed and self._before and flag_of(self._before) != CLOSES:
             where = f"the registered close after seq {self._seq}"
             self._found.completeness.judge("lost_tail", where, self._uid, young=young)
             return False
-        return self._before is not None
+        return bool(self._before)
 
     def _check_streams(self, *, closed: bool, live: bool) -> None:
         completeness = self._found.completeness

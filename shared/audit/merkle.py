@@ -10,25 +10,15 @@ EMPTY = hashlib.sha256(b"").digest()
 
 
 def merkle_root(leaves: Iterable[bytes]) -> bytes:
-    """The Merkle tree hash of the leaves in their order; holds one hash for each level, not for each leaf.
+    """The Merkle tree hash of the leaves in their order.
 
-    Whole subtrees wait on a stack, the largest below, as a binary counter of the leaves so far. A subtree of
-    k leaves is always the largest power of two that was left, which is the split that the RFC asks for.
+    Level by level: pairs are hashed together, and a node without a partner goes up as it is. That gives the
+    RFC's split, by the largest power of two below the number of leaves, at every node.
     """
-    waiting: list[tuple[int, bytes]] = []
-    for leaf in leaves:
-        size, node = 1, hashlib.sha256(b"\0" + leaf).digest()
-        while waiting and waiting[-1][0] == size:
-            node = _parent(waiting.pop()[1], node)
-            size *= 2
-        waiting.append((size, node))
-    if not waiting:
-        return EMPTY
-    _, root = waiting.pop()
-    while waiting:
-        root = _parent(waiting.pop()[1], root)
-    return root
-
-
-def _parent(left: bytes, right: bytes) -> bytes:
-    return hashlib.sha256(b"\1" + left + right).digest()
+    sha256 = hashlib.sha256
+    level = [sha256(b"\0" + leaf).digest() for leaf in leaves]
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2], strict=False)
+        above = [sha256(b"\1" + left + right).digest() for left, right in pairs]
+        level = [*above, level[-1]] if len(level) % 2 else above
+    return level[0] if level else EMPTY

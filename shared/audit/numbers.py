@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from operator import itemgetter
 
 from shared.admission.numbering import epoch_times
 from shared.audit.chains import Bounds, Crashed
@@ -48,20 +49,17 @@ def check_numbers(facts: Iterable[str], crashed: Sequence[Crashed], bounds: Boun
     unknown: list[str] = []
     """Times of the key's charges of unknown outcome that explain nothing yet."""
     last_key = ""
-    for (key, epoch), lines in groupby(map(_split, facts), lambda line: (line[0], line[1])):
+    for place, lines in groupby((line.rpartition(" ") for line in facts), itemgetter(0)):
+        key, epoch = place.split(" ")
         if key != last_key:
             last_key, unknown = key, []
+        about = (line[2] for line in lines)
         if not epoch:
-            unknown = [fact[1:] for _, _, fact in lines]
+            unknown = [fact[1:] for fact in about]
             continue
         found.epochs += 1
-        for missing in _missing(key, epoch, (fact for _, _, fact in lines), bounds, found.completeness):
+        for missing in _missing(key, epoch, about, bounds, found.completeness):
             _judge(missing, f"key {key} in epoch {epoch}", unknown, crashed, bounds, found.completeness)
-
-
-def _split(line: str) -> tuple[str, str, str]:
-    key, epoch, fact = line.split("\t")
-    return key, epoch, fact
 
 
 def _missing(key: str, epoch: str, facts: Iterable[str], bounds: Bounds, verdict: Verdict) -> Iterator[_Missing]:
@@ -117,5 +115,8 @@ def _begins(epoch: str) -> str:
 def _shifted(time: str, by: timedelta) -> str:
     if not time:
         return time
-    moment = datetime.fromisoformat(time).astimezone(UTC) + by
+    try:
+        moment = datetime.fromisoformat(time).astimezone(UTC) + by
+    except (ValueError, OverflowError):  # no date at all: such a record is at fault by itself
+        return time
     return f"{moment.isoformat(timespec='microseconds')[:26]}Z"

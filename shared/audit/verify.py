@@ -14,19 +14,18 @@ from datetime import UTC, date, datetime, time, timedelta
 from shared.audit import anchors, sources
 from shared.audit.chains import Bounds, check_chains
 from shared.audit.checkpoints import ReadCheckpoint, places
-from shared.audit.lines import Outline, event_line, last_number_line, number_lines, sealed_line
+from shared.audit.lines import last_number_line, sealed_line
 from shared.audit.numbers import check_numbers
 from shared.audit.record import timestamp
 from shared.audit.registry import read_heads, read_witness
 from shared.audit.sorting import SortedLines
+from shared.audit.sources import Facts
 from shared.audit.verdicts import Verification
 from shared.stores.documents import DocumentStore
 from shared.stores.objects import ObjectStore
 
 PENDING = timedelta(minutes=10)
 """What is so young may have events on their way, or not be sealed yet."""
-
-_PROGRESS_EVERY = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +80,17 @@ class Verifier:
         with SortedLines() as facts, SortedLines() as numbers:
             newest = None
             for newest in self._checkpoints(found, scope):
-                self._note_checkpoint(newest, first, facts, numbers)
+                _note_heads(newest, numbers)
                 if scope.from_segments:
-                    self._note_events(sources.sealed(self._objects, newest, found.integrity), first, facts, numbers)
+                    self._note(sources.sealed(self._objects, newest, first), facts, numbers, found)
+                else:
+                    _note_seals(newest, first, facts)
             if scope.from_segments:
                 rest = sources.unsealed(self._objects, newest, now.astimezone(UTC).date(), found.integrity)
             else:
-                rest = sources.archived(self._objects, scope.since, found.integrity)
-            self._note_events(rest, first, facts, numbers)
+                rest = sources.archived(self._objects, scope.since)
+            for some in rest:
+                self._note(some, facts, numbers, found)
             heads = read_heads(self._documents) if self._documents else iter(())
             crashed = list(check_chains(facts, heads, bounds, found))
             check_numbers(numbers, crashed, bounds, found)
@@ -104,26 +106,25 @@ class Verifier:
             self._sealed = checkpoint.header.total
             yield checkpoint
 
-    def _note_checkpoint(
-        self, checkpoint: ReadCheckpoint, first: str, facts: SortedLines, numbers: SortedLines
-    ) -> None:
-        facts.extend(
-            sealed_line(uid, seq, fingerprint)
-            for day, uid, seq, fingerprint in places(checkpoint.manifest)
-            if day >= first
-        )
-        header = checkpoint.header
-        for head in header.admission:
-            numbers.add(last_number_line(head.key_id, head.epoch, head.last, header.time, final=head.final))
+    def _note(self, some: Facts, facts: SortedLines, numbers: SortedLines, found: Verification) -> None:
+        facts.extend(some.events)
+        numbers.extend(some.numbers)
+        for finding in some.findings:
+            found.integrity.faults.add(finding)
+        self._read += some.count
+        self._progress(self._read, self._sealed)
 
-    def _note_events(self, outlines: Iterator[Outline], first: str, facts: SortedLines, numbers: SortedLines) -> None:
-        for outline in outlines:
-            if outline.time >= first:
-                facts.add(event_line(outline))
-                numbers.extend(number_lines(outline))
-            self._read += 1
-            if self._read % _PROGRESS_EVERY == 0:
-                self._progress(self._read, self._sealed)
+
+def _note_heads(checkpoint: ReadCheckpoint, numbers: SortedLines) -> None:
+    time = checkpoint.header.time
+    for head in checkpoint.header.admission:
+        numbers.add(last_number_line(head.key_id, head.epoch, head.last, time, final=head.final))
+
+
+def _note_seals(checkpoint: ReadCheckpoint, first: str, facts: SortedLines) -> None:
+    facts.extend(
+        sealed_line(uid, seq, fingerprint) for day, uid, seq, fingerprint in places(checkpoint.manifest) if day >= first
+    )
 
 
 def _text(moment: datetime) -> str:
