@@ -13,8 +13,7 @@ from flask import Request, Response
 from shared.audit.sealer import Sealer, SealReport
 from shared.clock import SystemClock
 from shared.errors import ApiError, ConfigurationError, MethodNotAllowed, ServiceUnavailable, StoreError
-from shared.stores.connect import connect_documents, connect_objects, connect_secrets
-from shared.stores.signers import connect_signer
+from shared.stores.connect import connect_documents, connect_objects, connect_secrets, connect_signer
 from shared.web.framework import discard_body
 from shared.web.log import log
 from shared.web.request import request_id_of

@@ -17,8 +17,7 @@ from shared.clock import SystemClock, utc
 from shared.errors import BadRequest, SecretNotFound
 from shared.identity.ed25519 import jwks, read_jwks
 from shared.settings import Settings, load_settings
-from shared.stores.connect import connect_documents, connect_objects, connect_secrets
-from shared.stores.signers import connect_signer
+from shared.stores.connect import connect_documents, connect_objects, connect_secrets, connect_signer
 
 NOT_PROVEN = (
     "Not proven: that nobody who held a writer, its registry and the signing key at the same time lied before "

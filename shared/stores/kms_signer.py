@@ -9,46 +9,49 @@ go both ways, as Google advises: a bit that turns in transit must not become a s
 from __future__ import annotations
 
 import base64
-import threading
-from typing import Any
+from typing import Any, Protocol
 
-import google.auth
 import msgspec
 import urllib3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from google.auth.credentials import Credentials
 from google.auth.exceptions import GoogleAuthError
-from google.auth.transport.urllib3 import AuthorizedHttp
 
 from shared.errors import SecretNotFound, StoreUnavailable
+from shared.stores.access_token import AccessToken
+from shared.stores.checksums import crc32c
+from shared.stores.secrets import Secret
 from shared.stores.signers import Signature
 
 ENDPOINT = "https://cloudkms.googleapis.com"
 ALGORITHM = "EC_SIGN_ED25519"
 _SCOPE = "https://www.googleapis.com/auth/cloudkms"
 _TIMEOUT_SECONDS = 5.0
-_MAX_BYTES = 64 * 1024
 _ATTEMPTS = 3
 """A sum that is wrong three times in a row is no accident of transport."""
+
+
+class Token(Protocol):
+    """Gives an access token, with ``fresh`` a new one."""
+
+    def __call__(self, *, fresh: bool = False) -> Secret: ...
 
 
 class KmsSigner:
     """``Signer`` with one key version. Safe under threads."""
 
-    def __init__(self, version: str, *, endpoint: str = ENDPOINT, credentials: Credentials | None = None) -> None:
-        """Connects at first use.
+    def __init__(self, version: str, *, endpoint: str = ENDPOINT, token: Token | None = None) -> None:
+        """Connects at first use; make it after the fork.
 
         Args:
             version: ``projects/…/locations/…/keyRings/…/cryptoKeys/…/cryptoKeyVersions/…``.
             endpoint: Where the API is.
-            credentials: Default: application default credentials.
+            token: Gives access tokens; default: by application default credentials.
         """
         self._url = f"{endpoint}/v1/{version}"
         self._version = version
-        self._credentials = credentials
-        self._lock = threading.Lock()
-        self._http: AuthorizedHttp | None = None
+        self._token: Token = token or AccessToken(_SCOPE).get
+        self._pool = urllib3.PoolManager()
         self._public_key: bytes | None = None
 
     def sign(self, message: bytes) -> Signature:
@@ -89,37 +92,35 @@ class KmsSigner:
         return self._public_key
 
     def _call(self, method: str, url: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        try:
-            answer = self._session().urlopen(  # type: ignore[no-untyped-call]  # google-auth is half typed
-                method,
-                url,
-                body=None if body is None else msgspec.json.encode(body),
-                headers={"content-type": "application/json"},
-                timeout=_TIMEOUT_SECONDS,
-                retries=False,
-                preload_content=False,
-            )
-            with answer:
-                data = answer.read(_MAX_BYTES)
-        except (GoogleAuthError, urllib3.exceptions.HTTPError) as error:
-            raise StoreUnavailable(f"Cloud KMS cannot be asked: {type(error).__name__}.") from error
-        if answer.status == 404:
+        status, data = self._send(method, url, body, renew=False)
+        if status == 401:
+            status, data = self._send(method, url, body, renew=True)
+        if status == 404:
             raise SecretNotFound("Cloud KMS has no such key version.")
-        if answer.status != 200:
-            raise StoreUnavailable(f"Cloud KMS answers with status {answer.status}.")
+        if status != 200:
+            raise StoreUnavailable(f"Cloud KMS answers with status {status}.")
         try:
             return msgspec.json.decode(data, type=dict[str, Any])
         except msgspec.DecodeError as error:
             raise StoreUnavailable("Cloud KMS's answer is no JSON object.") from error
 
-    def _session(self) -> AuthorizedHttp:
-        with self._lock:
-            if self._http is None:
-                credentials = self._credentials
-                if credentials is None:
-                    credentials, _ = google.auth.default(scopes=[_SCOPE])
-                self._http = AuthorizedHttp(credentials, urllib3.PoolManager())  # type: ignore[no-untyped-call]
-            return self._http
+    def _send(self, method: str, url: str, body: dict[str, Any] | None, *, renew: bool) -> tuple[int, bytes]:
+        try:
+            answer = self._pool.request(
+                method,
+                url,
+                body=None if body is None else msgspec.json.encode(body),
+                headers={
+                    "authorization": f"Bearer {self._token(fresh=renew).reveal().decode()}",
+                    "content-type": "application/json",
+                },
+                timeout=_TIMEOUT_SECONDS,
+                retries=False,
+                redirect=False,
+            )
+        except (GoogleAuthError, urllib3.exceptions.HTTPError) as error:
+            raise StoreUnavailable(f"Cloud KMS cannot be asked: {type(error).__name__}.") from error
+        return answer.status, answer.data
 
 
 def _base64(value: Any) -> bytes:
@@ -127,24 +128,3 @@ def _base64(value: Any) -> bytes:
         return base64.b64decode(value, validate=True)
     except (TypeError, ValueError):
         return b""
-
-
-def _crc_table() -> tuple[int, ...]:
-    table = []
-    for byte in range(256):
-        value = byte
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-        table.append(value)
-    return tuple(table)
-
-
-_TABLE = _crc_table()
-
-
-def crc32c(data: bytes) -> int:
-    """The checksum of RFC 3720, appendix B.4 (Castagnoli's polynomial), for data of some hundred bytes."""
-    value = 0xFFFFFFFF
-    for byte in data:
-        value = value >> 8 ^ _TABLE[(value ^ byte) & 0xFF]
-    return value ^ 0xFFFFFFFF

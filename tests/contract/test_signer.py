@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from google.oauth2.credentials import Credentials
 
 from shared.errors import ConfigurationError, SecretNotFound, StoreUnavailable
 from shared.rotation.inventory import ensure_secrets
+from shared.stores.connect import connect_signer
 from shared.stores.file_secrets import FileSecrets
 from shared.stores.kms_signer import KmsSigner
 from shared.stores.secret_signer import SecretSigner
-from shared.stores.signers import Signer, connect_signer
+from shared.stores.secrets import Secret
+from shared.stores.signers import Signer
 from tests.support.kms_server import VERSION, KmsServer, kms_server
 
 
@@ -32,7 +33,11 @@ def kms() -> Iterator[KmsServer]:
 
 
 def of_kms(server: KmsServer, version: str = VERSION) -> KmsSigner:
-    return KmsSigner(version, endpoint=server.url, credentials=Credentials("a-token"))
+    return KmsSigner(version, endpoint=server.url, token=a_token)
+
+
+def a_token(*, fresh: bool = False) -> Secret:
+    return Secret(b"another-token" if fresh else b"a-token")
 
 
 @pytest.fixture(params=["secret", "kms"])
@@ -87,8 +92,17 @@ def test_a_signature_that_arrives_damaged_is_asked_for_again(kms: KmsServer) -> 
     assert set(kms.tokens) == {"Bearer a-token"}
 
 
+def test_a_token_that_has_expired_is_renewed_once(kms: KmsServer) -> None:
+    kms.refused_token = "Bearer a-token"
+    assert of_kms(kms).sign(b"x").value
+    assert set(kms.tokens) == {"Bearer a-token", "Bearer another-token"}
+    kms.refused_token = "Bearer another-token"
+    with pytest.raises(StoreUnavailable):
+        KmsSigner(VERSION, endpoint=kms.url, token=lambda fresh=False: a_token(fresh=True)).sign(b"x")
+
+
 def test_a_kms_that_cannot_be_reached_is_unavailable() -> None:
-    signer = KmsSigner(VERSION, endpoint="http://127.0.0.1:9", credentials=Credentials("t"))
+    signer = KmsSigner(VERSION, endpoint="http://127.0.0.1:9", token=a_token)
     with pytest.raises(StoreUnavailable):
         signer.sign(b"x")
 

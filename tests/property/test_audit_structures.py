@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from shared.audit.merkle import merkle_root
 from shared.audit.positions import Position
 from shared.audit.sorting import SortedLines
-from shared.stores.kms_signer import crc32c
 
 # From the test vectors of Certificate Transparency's reference implementation: 0 to 8 leaves.
 LEAVES = [
@@ -84,9 +83,3 @@ def test_gaps_beyond_count_are_given_up() -> None:
         position.add(seq, "2026-11-23")
     assert len(position.ranges) == 64
     assert position.ranges[-1] == (398, 398)
-
-
-def test_checksums_are_castagnolis() -> None:
-    assert crc32c(b"123456789") == 0xE3069283
-    assert crc32c(bytes(32)) == 0x8A9136AA  # RFC 3720, appendix B.4
-    assert crc32c(b"") == 0

@@ -38,6 +38,7 @@ class KmsServer:
         self.url = ""
         self.fault = ""
         self.faults_left = 1_000
+        self.refused_token = ""
         self.tokens: list[str] = []
         self.signed: list[bytes] = []
 
@@ -86,6 +87,8 @@ def kms_server() -> Iterator[KmsServer]:
 
         def _answer(self, status: int, body: dict[str, Any]) -> None:
             state.tokens.append(self.headers.get("authorization", ""))
+            if state.refused_token and state.tokens[-1] == state.refused_token:
+                status, body = 401, {"error": {"code": 401, "status": "UNAUTHENTICATED"}}
             if state.fault == "down":
                 status, body = 503, {"error": {"code": 503, "status": "UNAVAILABLE"}}
             data = b"<html>" if state.fault == "not JSON" else json.dumps(body).encode()

@@ -12,6 +12,7 @@ PRODUCTION = {
     "WARDGATE_EVENTS": "pubsub://project-1/audit",
     "WARDGATE_SECRETS": "secretmanager://project-1",
     "WARDGATE_OBJECTS": "gs://bucket-1",
+    "WARDGATE_SIGNER": "kms://projects/project-1/locations/eu/keyRings/wardgate/cryptoKeys/audit/cryptoKeyVersions/1",
     "WARDGATE_MODEL_URL": "https://model.example.com",
     "WARDGATE_IDENTITY": "google://",
     "WARDGATE_GUARD_SERVICE_ACCOUNT": "guard@project-1.iam.gserviceaccount.com",
