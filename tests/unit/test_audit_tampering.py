@@ -12,6 +12,7 @@ import pytest
 
 from shared.audit import checkpoints
 from shared.audit.record import parse_record, seal
+from shared.audit.sorting import SortedLines
 from shared.errors import StoreUnavailable
 from shared.stores.documents import Write
 from shared.stores.events import Event
@@ -446,3 +447,61 @@ def test_a_store_that_does_not_answer_is_no_verdict(trail: Trail, monkeypatch: p
     monkeypatch.setattr(trail.memory, "read", down)
     with pytest.raises(StoreUnavailable):
         trail.verify()
+
+
+def test_only_the_days_that_were_asked_for_are_judged(tmp_path: Path) -> None:
+    trail = Trail(tmp_path)
+    early = trail.chain(*(interaction(admission_seq=None) for _ in range(4)))
+    trail.seal()
+    trail.clock.advance(3 * 86_400)
+    late = trail.chain(*(interaction(admission_seq=None) for _ in range(4)))
+    trail.seal()
+    delete_one(trail, early)
+    day = trail.now().date()
+    for from_segments in (False, True):
+        found = trail.verify(since=day, from_segments=from_segments)
+        assert (kinds(found), found.events) == ({}, 6)
+    assert COMPLETENESS in kinds(trail.verify())
+    delete_one(trail, late)
+    assert kinds(trail.verify(since=day)) == {COMPLETENESS: {"lost"}}
+
+
+def test_a_chain_over_the_first_day_is_judged_from_that_day_on(tmp_path: Path) -> None:
+    trail = Trail(tmp_path)
+    bus_events = []
+    previous, uid = "0" * 64, "b" * 32
+    for seq in range(6):
+        made = seal(
+            "wardgate.chain.open" if seq == 0 else "wardgate.interaction",
+            {},
+            source="//wardgate/guard",
+            time=NOW + seq * 43_200 * 10**9,
+            chain_uid=uid,
+            seq=seq,
+            prev_event=previous,
+        )
+        previous = made.fingerprint
+        bus_events.append(made.event)
+    trail.register(bus_events)
+    store_all(bus_events, trail.objects)
+    trail.clock.advance(4 * 86_400)
+    trail.seal()
+    day = datetime.fromisoformat(bus_events[3].time).date()
+    found = trail.verify(since=day)
+    assert found.sound
+    assert 2 <= found.events < 6
+    del trail.memory.objects[trail.name(bus_events[4])]
+    assert kinds(trail.verify(since=day)) == {COMPLETENESS: {"lost"}}
+
+
+@pytest.mark.parametrize("from_segments", [False, True])
+def test_verdicts_do_not_depend_on_what_memory_holds(
+    trail: Trail, monkeypatch: pytest.MonkeyPatch, from_segments: bool
+) -> None:
+    """Facts are sorted on disk where they are too many."""
+    alter(trail, trail.chains["first"])
+    whole = trail.verify(from_segments=from_segments)
+    defaults = {"reverse": False, "lines_in_memory": 3}
+    monkeypatch.setattr(SortedLines.__init__, "__kwdefaults__", defaults)
+    assert trail.verify(from_segments=from_segments) == whole
+    assert whole.events == len([name for name in trail.memory.objects if name.startswith("archive/")])
