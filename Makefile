@@ -10,7 +10,7 @@ RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 SMOLLM2 := $(VENV)/.installed-smollm2
 LOCAL_MODEL ?=
-FUNCTIONS := guard model audit_archive rotate_secrets audit_warehouse audit_alerts
+FUNCTIONS := guard model audit_archive rotate_secrets audit_warehouse audit_alerts audit_seal
 PYTEST := $(BIN)/python -m pytest
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line \
 	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
@@ -22,7 +22,7 @@ define pip_install
 	| tee $(VENV)/install.log | sed -n -e 's/^Collecting \([^ ;]*\).*/  \1/p' || { tail -n 30 $(VENV)/install.log >&2; exit 1; }
 endef
 
-.PHONY: help install install-dev run test test-faults lint format lock schemas package bench bench-admission smoke audit-deps clean
+.PHONY: help install install-dev run test test-faults lint format lock schemas package bench bench-admission bench-audit smoke audit-deps clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ bench: $(DEV) ## measure speed, as ratios within one run
 
 bench-admission: $(DEV) ## measure the limits on Firestore's emulator [ARGS=--json]
 	@$(BIN)/python -m tests.benchmarks.admission $(ARGS)
+
+bench-audit: $(DEV) ## measure the audit trail: writers, sealer, verification [ARGS=--json]
+	@$(BIN)/python -m tests.benchmarks.audit $(ARGS)
 
 smoke: $(RUNTIME) ## try a real Firestore: make smoke PROJECT=my-project [ARGS=--help]
 	@$(BIN)/python -m tests.smoke --project "$(PROJECT)" $(ARGS)

@@ -52,6 +52,8 @@ class Settings:
     journals: Path
     """``WARDGATE_JOURNALS``. Private folder for audit events that the bus has not acknowledged yet; default
     ``audit-journals`` in the home in development, and in the folder for temporary files in production."""
+    signer: str
+    """``WARDGATE_SIGNER``. Who signs checkpoints: ``secret://name`` or ``kms://projects/…/cryptoKeyVersions/1``."""
 
     model_url: str
     """``WARDGATE_MODEL_URL``. Address of the model function; also the audience of guard's ID token."""
@@ -79,12 +81,13 @@ _SCHEMES = {
     "WARDGATE_OBJECTS": ("file", "gs"),
     "WARDGATE_WAREHOUSE": ("sqlite", "bigquery"),
     "WARDGATE_ALERTS": ("spool", "pubsub"),
+    "WARDGATE_SIGNER": ("secret", "kms"),
     "WARDGATE_IDENTITY": ("local", "google"),
 }
 
 
 ALL = frozenset(
-    {"documents", "events", "secrets", "objects", "warehouse", "alerts"}
+    {"documents", "events", "secrets", "objects", "warehouse", "alerts", "signer"}
     | {"model_url", "identity", "guard_service_account"}
 )
 
@@ -158,6 +161,7 @@ def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | Non
         warehouse=address("WARDGATE_WAREHOUSE", f"sqlite://{home}/warehouse.db"),
         alerts=address("WARDGATE_ALERTS", f"spool://{home}/alerts.db"),
         journals=Path(given("WARDGATE_JOURNALS") or scratch / "audit-journals").absolute(),
+        signer=address("WARDGATE_SIGNER", "secret://audit-signing-key"),
         model_url=url("WARDGATE_MODEL_URL", "http://127.0.0.1:8081"),
         identity=address("WARDGATE_IDENTITY", f"local://{home}/identity"),
         guard_service_account=text("WARDGATE_GUARD_SERVICE_ACCOUNT", "guard@wardgate.local"),

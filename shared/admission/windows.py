@@ -33,6 +33,8 @@ EPOCH_BUCKETS = 8 * SUB_BUCKETS
 
 _SECOND = 1_000_000_000
 _DAYS_KEPT = 2
+_KEPT = 3600 * _SECOND
+"""Least time for which an epoch's document is kept after its end: the audit trail's seal reads the last number."""
 
 
 class Period(Protocol):
@@ -94,8 +96,8 @@ class Window:
         return epoch * EPOCH_BUCKETS
 
     def epoch_expires(self, epoch: int) -> int:
-        """When an epoch's counts are of no use to anybody."""
-        return self.epoch_start(epoch + 1) * self.width + 2 * self.length
+        """When an epoch's counts are of no use to anybody, and its last number has been sealed."""
+        return self.epoch_start(epoch + 1) * self.width + max(2 * self.length, _KEPT)
 
     def epoch_name(self, epoch: int) -> str:
         """An epoch by name: its window's seconds and buckets, and its number."""

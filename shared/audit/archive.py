@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 
@@ -12,16 +13,36 @@ from shared.stores.objects import ObjectStore
 from shared.web.log import log
 
 PREFIX = "archive/"
+_DAY = re.compile(r"archive/([0-9]{4})/([0-9]{2})/([0-9]{2})/")
 
 
 def object_name(record: Record) -> str:
     """Where a record is stored: ``archive/2026/11/23/<chain>/<seq>.json``, by the day it was written."""
-    return f"{day_prefix(date.fromisoformat(record.time[:10]))}{record.chain_uid}/{record.seq:016d}.json"
+    return name_at(record.time[:10], record.chain_uid, record.seq)
+
+
+def name_at(day: str, chain_uid: str, seq: int) -> str:
+    """Where the record at a chain's place is stored, by its day, such as ``2026-11-23``."""
+    return f"{day_prefix(date.fromisoformat(day))}{chain_uid}/{seq:016d}.json"
 
 
 def day_prefix(day: date) -> str:
     """Start of the names of a day's records."""
     return f"{PREFIX}{day:%Y/%m/%d}/"
+
+
+def day_of(name: str) -> str | None:
+    """The day in an object's name, as ``2026-11-23``; None where it has none."""
+    match = _DAY.match(name)
+    return "-".join(match.groups()) if match else None
+
+
+def is_in_place(record: Record, name: str) -> bool:
+    """Whether the object's name is that of its record."""
+    try:
+        return object_name(record) == name
+    except ValueError:  # a time that is no date
+        return False
 
 
 class Archive:

@@ -154,9 +154,12 @@ def _guard_run(run: GuardRun) -> GuardAttributes:
 
 
 def _keyed(pepper: Pepper | None, tenant: str, purpose: str, text: str | None) -> str | None:
-    if pepper is None or text is None:
-        return None
-    key = _derived_key(pepper.secret.reveal(), tenant, purpose)
+    return None if pepper is None or text is None else keyed_hash(pepper.secret, tenant, purpose, text)
+
+
+def keyed_hash(pepper: Secret, tenant: str, purpose: str, text: str) -> str:
+    """HMAC under a key for this tenant and purpose: equal texts are recognised within a tenant, and nowhere else."""
+    key = _derived_key(pepper.reveal(), tenant, purpose)
     return hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256").hex()
 
 

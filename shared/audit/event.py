@@ -19,6 +19,7 @@ PEPPER = "audit-pepper"
 """Name of the secret."""
 
 MODE = "wardgate.audit.mode"
+PEPPER_VERSION = "wardgate.pepper.version"
 WITHHELD = "wardgate.audit.withheld"
 """Earlier ``seq`` of this chain whose answers were withheld, since their events were acknowledged too late."""
 
@@ -31,6 +32,7 @@ ROUTE = "wardgate.route"
 MODEL = "gen_ai.request.model"
 ERROR = "error.type"
 USER = "wardgate.user.hmac"
+PEPPER_VERSION = "wardgate.pepper.version"
 PROMPT = "wardgate.prompt.hmac"
 ANSWER = "wardgate.answer.hmac"
 STARTED_SEQ = "wardgate.started.seq"
@@ -119,7 +121,7 @@ class CallAttributes(Attributes, kw_only=True):
     policy_digest: Name = field(name="wardgate.policy.digest")
     started_at: Time = field(name="wardgate.started_at")
     stream: bool = field(name="wardgate.stream")
-    pepper_version: Count | None = field(default=None, name="wardgate.pepper.version")
+    pepper_version: Count | None = field(default=None, name=PEPPER_VERSION)
     prompt: Hmac | None = field(default=None, name=PROMPT)
     prompt_characters: Count | None = field(default=None, name="wardgate.prompt.characters")
     user: Hmac | None = field(default=None, name=USER)

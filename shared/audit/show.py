@@ -8,18 +8,31 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from shared.audit.archive import PREFIX, day_prefix
-from shared.audit.event import ACTION, DECISION, ERROR, FINDINGS, KEY_ID, MODEL, OPERATOR, REQUEST_ID, SUBJECT, TENANT
+from shared.audit.event import (
+    ACTION,
+    DECISION,
+    ERROR,
+    FINDINGS,
+    KEY_ID,
+    MODEL,
+    OPERATOR,
+    REQUEST_ID,
+    SUBJECT,
+    TENANT,
+    USER,
+)
 from shared.audit.port import Decision
 from shared.audit.record import MalformedRecord, Record, is_intact, parse_record
+from shared.audit.sorting import SortedLines
 from shared.stores.objects import ObjectStore
 
 _DAY_PREFIX_LENGTH = len("archive/2026/11/23/")
@@ -35,6 +48,12 @@ class Entry:
     """None where the object cannot be read as a record at all."""
 
     intact: bool
+
+
+class UserTest(Protocol):
+    """Says whether an event is some end user's, of whom the trail holds keyed hashes only."""
+
+    def is_of(self, user_hmac: Any, attributes: Mapping[str, Any]) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +76,14 @@ class Filter:
     """… of this kind."""
 
     request_id: str | None = None
+    user: UserTest | None = None
 
     def accepts(self, record: Record) -> bool:
         """Whether the record is one of those asked for."""
         attributes = record.attributes
+        user = attributes.get(USER)
+        if self.user is not None and (user is None or not self.user.is_of(user, attributes)):
+            return False
         exact = ((KEY_ID, self.key_id), (TENANT, self.tenant), (DECISION, self.decision), (REQUEST_ID, self.request_id))
         return (
             (self.since is None or record.time >= _comparable(self.since))
@@ -79,7 +102,7 @@ def read_entries(
     """Records of the archive by time; those of the same moment by chain and place.
 
     An object that cannot be read as a record is given whatever the filter says, with its day's others:
-    it may have been any of them. Holds the matching records of one day in memory.
+    it may have been any of them. What matches is read twice, so that a day's records are not held in memory.
 
     Raises:
         StoreUnavailable: While iterating: the object store does not answer.
@@ -91,28 +114,39 @@ def read_entries(
         entry
         for day in days
         if first <= day <= last
-        for entry in sorted(_of_day(objects, day, wanted), key=_moment, reverse=newest_first)
+        for entry in _of_day(objects, day, wanted, newest_first=newest_first)
     )
     return islice(found, limit)
 
 
-def _of_day(objects: ObjectStore, day: str, wanted: Filter) -> Iterator[Entry]:
-    for name in objects.list(day):
-        data = objects.read(name)
-        if data is None:
-            continue
-        try:
-            record = parse_record(data)
-        except MalformedRecord:
-            yield Entry(name, None, intact=False)
-            continue
-        if wanted.accepts(record):
-            yield Entry(name, record, is_intact(record, data))
+def _of_day(objects: ObjectStore, day: str, wanted: Filter, *, newest_first: bool) -> Iterator[Entry]:
+    with SortedLines(reverse=newest_first) as matching:
+        for name in objects.list(day):
+            entry = _read(objects, name)
+            if entry is not None and (entry.record is None or wanted.accepts(entry.record)):
+                matching.add(_moment(entry))
+        for line in matching:
+            entry = _read(objects, line.rpartition("\t")[2])
+            if entry is not None:
+                yield entry
 
 
-def _moment(entry: Entry) -> tuple[str, str, int]:
+def _read(objects: ObjectStore, name: str) -> Entry | None:
+    data = objects.read(name)
+    if data is None:
+        return None
+    try:
+        record = parse_record(data)
+    except MalformedRecord:
+        return Entry(name, None, intact=False)
+    return Entry(name, record, is_intact(record, data))
+
+
+def _moment(entry: Entry) -> str:
+    """A line that sorts by time, chain and place, and ends in the object's name, which has no tab."""
     record = entry.record
-    return (record.time, record.chain_uid, record.seq) if record else ("", entry.name, 0)
+    moment = f"{record.time}\t{record.chain_uid}\t{record.seq:016x}" if record else "\t\t"
+    return f"{moment}\t{entry.name}"
 
 
 def json_line(entry: Entry) -> str:

@@ -1,153 +1,132 @@
-"""Checks every chain of the archive: records unaltered, links whole, no number missing."""
+"""Checks the whole trail: three verdicts, over any number of events, in bounded memory.
+
+What is read becomes facts, one line each, which are sorted on disk and then compared place by place
+(``shared.audit.lines``): the event that the archive holds, the one that a checkpoint sealed, and the head
+that its writer registered.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import pairwise
-from typing import Literal
+from datetime import UTC, date, datetime, time, timedelta
 
-from shared.audit.archive import PREFIX, object_name
-from shared.audit.record import (
-    CHAIN_CLOSE,
-    CHAIN_OPEN,
-    GENESIS,
-    MalformedRecord,
-    Record,
-    is_intact,
-    parse_record,
-    timestamp,
-)
+from shared.audit import anchors, sources
+from shared.audit.chains import Bounds, check_chains
+from shared.audit.checkpoints import ReadCheckpoint, places
+from shared.audit.lines import last_number_line, sealed_line
+from shared.audit.numbers import check_numbers
+from shared.audit.record import timestamp
+from shared.audit.registry import read_heads, read_witness
+from shared.audit.sorting import SortedLines
+from shared.audit.sources import Facts
+from shared.audit.verdicts import Verification
+from shared.stores.documents import DocumentStore
 from shared.stores.objects import ObjectStore
 
-NOT_PROVEN = (
-    "Not proven: that no chain was cut at its end or removed whole, and that nobody who can write the "
-    "archive has rewritten a chain from some record to its end. Signed checkpoints will prove this."
-)
-
 PENDING = timedelta(minutes=10)
-"""A chain that was written to so recently may have events on their way."""
-
-FaultKind = Literal["unreadable", "altered", "misplaced", "duplicate", "gap", "broken_link"]
+"""What is so young may have events on their way, or not be sealed yet."""
 
 
 @dataclass(frozen=True, slots=True)
-class ChainFault:
-    """Something that is not as its writer left it."""
+class Scope:
+    """What to check."""
 
-    kind: FaultKind
-    chain_uid: str
-    """Empty where an object tells none."""
+    since: date | None = None
+    """Only events from this day on (UTC)."""
 
-    where: str
-    """The object, or the numbers that are missing."""
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.where}" + (f" (chain {self.chain_uid})" if self.chain_uid else "")
+    from_segments: bool = False
+    """Read sealed events from their segments, not from the archive: fast, and blind to an archive that differs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What a check of the whole archive found; see ``NOT_PROVEN`` for what it cannot find."""
+class Verifier:
+    """Checks the trail against the keys that are trusted and what was registered."""
 
-    records: int
-    chains: int
-    open_chains: int
-    """Without a close event: still being written, or ended by a crash."""
+    def __init__(
+        self,
+        objects: ObjectStore,
+        keys: Mapping[str, bytes],
+        documents: DocumentStore | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """For one verification.
 
-    faults: tuple[ChainFault, ...]
-    pending: tuple[ChainFault, ...]
-    """Gaps in chains that were written to within ten minutes."""
+        Args:
+            objects: Holds the archive and the checkpoints.
+            keys: Public keys that may sign checkpoints, by their thumbprints.
+            documents: Holds what writers and the sealer have registered; None: that is not checked.
+            progress: Is told from time to time how many events were read, and how many have been sealed at least.
+        """
+        self._objects = objects
+        self._keys = keys
+        self._documents = documents
+        self._progress = progress or (lambda read, sealed: None)
+        self._read = self._sealed = 0
 
-    @property
-    def sound(self) -> bool:
-        """Whether there is no fault."""
-        return not self.faults
+    def verify(self, now: datetime, scope: Scope = Scope()) -> Verification:  # it is immutable
+        """Check everything.
 
+        Args:
+            now: Aware; decides what is too young to judge.
+            scope: What to check.
 
-@dataclass(frozen=True, slots=True)
-class _Link:
-    """What a chain's check needs of a record; one is kept in memory for each."""
+        Raises:
+            StoreUnavailable: A store does not answer.
+        """
+        found = Verification()
+        first = scope.since.isoformat() if scope.since else ""
+        bounds = Bounds(_text(now - PENDING), first)
+        with SortedLines() as facts, SortedLines() as numbers:
+            newest = None
+            for newest in self._checkpoints(found, scope):
+                _note_heads(newest, numbers)
+                if scope.from_segments:
+                    self._note(sources.sealed(self._objects, newest, first), facts, numbers, found)
+                else:
+                    _note_seals(newest, first, facts)
+            if scope.from_segments:
+                rest = sources.unsealed(self._objects, newest, now.astimezone(UTC).date(), found.integrity)
+            else:
+                rest = sources.archived(self._objects, scope.since)
+            for some in rest:
+                self._note(some, facts, numbers, found)
+            heads = read_heads(self._documents) if self._documents else iter(())
+            crashed = list(check_chains(facts, heads, bounds, found))
+            check_numbers(numbers, crashed, bounds, found)
+        return found
 
-    name: str
-    seq: int
-    type: str
-    time: str
-    previous: str
-    fingerprint: str
+    def _checkpoints(self, found: Verification, scope: Scope) -> Iterator[ReadCheckpoint]:
+        witnessed = read_witness(self._documents) if self._documents else None
+        since = datetime.combine(scope.since, time(), UTC) if scope.since else None
+        for checkpoint in anchors.check_checkpoints(
+            self._objects, self._keys, found.anchoring, witnessed=witnessed, since=since
+        ):
+            found.checkpoints += 1
+            self._sealed = checkpoint.header.total
+            yield checkpoint
 
-
-def verify(objects: ObjectStore, now: datetime) -> Verification:
-    """Check every chain of the archive.
-
-    Args:
-        objects: Holds the archive.
-        now: Aware; decides what is pending.
-
-    Raises:
-        StoreUnavailable: The object store does not answer.
-    """
-    faults: list[ChainFault] = []
-    pending: list[ChainFault] = []
-    chains: dict[str, dict[int, _Link]] = {}
-    for name in objects.list(PREFIX):
-        if (data := objects.read(name)) is not None:
-            _collect(name, data, chains, faults)
-    recent = timestamp(int((now - PENDING).timestamp() * 1_000_000_000))
-    for uid, links in chains.items():
-        ordered = [links[seq] for seq in sorted(links)]
-        faults += _broken_links(uid, ordered)
-        live = max(link.time for link in ordered) >= recent
-        (pending if live else faults).extend(_gaps(uid, ordered))
-    open_chains = sum(1 for links in chains.values() if links[max(links)].type != CHAIN_CLOSE)
-    records = sum(map(len, chains.values()))
-    return Verification(records, len(chains), open_chains, tuple(faults), tuple(pending))
-
-
-def _collect(name: str, data: bytes, chains: dict[str, dict[int, _Link]], faults: list[ChainFault]) -> None:
-    """Check one object by itself and put it into its chain."""
-    try:
-        record = parse_record(data)
-    except MalformedRecord:
-        faults.append(ChainFault("unreadable", "", name))
-        return
-    if not is_intact(record, data):
-        faults.append(ChainFault("altered", record.chain_uid, name))
-    elif not _in_place(record, name):
-        faults.append(ChainFault("misplaced", record.chain_uid, name))
-    links = chains.setdefault(record.chain_uid, {})
-    if record.seq in links:
-        faults.append(ChainFault("duplicate", record.chain_uid, name))
-    else:
-        links[record.seq] = _Link(name, record.seq, record.type, record.time, record.prev_event, record.fingerprint)
-
-
-def _in_place(record: Record, name: str) -> bool:
-    try:
-        return object_name(record) == name
-    except ValueError:  # a time that is no date
-        return False
+    def _note(self, some: Facts, facts: SortedLines, numbers: SortedLines, found: Verification) -> None:
+        facts.extend(some.events)
+        numbers.extend(some.numbers)
+        for finding in some.findings:
+            found.integrity.faults.add(finding)
+        self._read += some.count
+        self._progress(self._read, self._sealed)
 
 
-def _broken_links(uid: str, ordered: list[_Link]) -> list[ChainFault]:
-    """Records that do not go on from the one before; that of a gap's far side cannot be told."""
-    first = ordered[0]
-    broken = []
-    if first.seq == 0 and (first.previous != GENESIS or first.type != CHAIN_OPEN):
-        broken.append(first)
-    for before, link in pairwise(ordered):
-        goes_on = link.previous == before.fingerprint and before.type != CHAIN_CLOSE and link.type != CHAIN_OPEN
-        if link.seq == before.seq + 1 and not goes_on:
-            broken.append(link)
-    return [ChainFault("broken_link", uid, link.name) for link in broken]
+def _note_heads(checkpoint: ReadCheckpoint, numbers: SortedLines) -> None:
+    time = checkpoint.header.time
+    for head in checkpoint.header.admission:
+        numbers.add(last_number_line(head.key_id, head.epoch, head.last, time, final=head.final))
 
 
-def _gaps(uid: str, ordered: list[_Link]) -> list[ChainFault]:
-    missing = []
-    expected = 0
-    for link in ordered:
-        if link.seq > expected:
-            last = link.seq - 1
-            missing.append(f"seq {expected}" if last == expected else f"seq {expected} to {last}")
-        expected = link.seq + 1
-    return [ChainFault("gap", uid, numbers) for numbers in missing]
+def _note_seals(checkpoint: ReadCheckpoint, first: str, facts: SortedLines) -> None:
+    facts.extend(
+        sealed_line(uid, seq, fingerprint) for day, uid, seq, fingerprint in places(checkpoint.manifest) if day >= first
+    )
+
+
+def _text(moment: datetime) -> str:
+    """A time in the form of records' times."""
+    return timestamp(int(moment.timestamp() * 1_000_000) * 1000)

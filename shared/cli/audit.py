@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from typing import get_args
 
 from shared.audit.port import Decision
-from shared.audit.show import Filter, json_line, read_entries, table_lines
-from shared.audit.verify import NOT_PROVEN, verify
-from shared.cli import dead_letters, erase
-from shared.cli.output import Commands, add_json_option, need_home, print_json, whole_number
+from shared.audit.show import Filter, UserTest, json_line, read_entries, table_lines
+from shared.audit.users import HashedUser, NamedUser
+from shared.cli import audit_verify, dead_letters, erase
+from shared.cli.output import Commands, add_json_option, need_home, whole_number
 from shared.cli.times import past
-from shared.clock import SystemClock, utc
-from shared.settings import load_settings
-from shared.stores.connect import connect_objects
-from shared.stores.objects import ObjectStore
+from shared.settings import Settings, load_settings
+from shared.stores.connect import connect_documents, connect_objects, connect_secrets
+from shared.stores.secret_reader import SecretReader
 
 
 def register(commands: Commands) -> None:
@@ -26,6 +26,9 @@ def register(commands: Commands) -> None:
     show = actions.add_parser("show", help="list events; prompts and answers are there as keyed hashes only")
     show.add_argument("--key", metavar="ID", help="of this API key or token subject")
     show.add_argument("--tenant", help="of this tenant")
+    user = show.add_mutually_exclusive_group()
+    user.add_argument("--user", metavar="TEXT", help="of this end user; needs the pepper to hash the text")
+    user.add_argument("--user-hmac", metavar="HEX", help="of the end user with this hash")
     show.add_argument("--decision", choices=get_args(Decision), help="that ended so")
     show.add_argument("--guard", help="with a finding of this guard")
     show.add_argument("--kind", help="with a finding of this kind")
@@ -39,22 +42,17 @@ def register(commands: Commands) -> None:
     add_json_option(show)
     show.set_defaults(run=_show)
 
-    check = actions.add_parser("verify", help="check every chain: exit code 0 sound, 1 a fault")
-    add_json_option(check)
-    check.set_defaults(run=_verify)
-
+    audit_verify.register(actions)
     dead_letters.register(actions)
     erase.register(actions)
 
 
-def _archive() -> ObjectStore:
-    settings = load_settings(needs={"objects"})
-    need_home(settings, settings.objects)
-    return connect_objects(settings.objects)
-
-
 def _show(options: argparse.Namespace) -> int:
+    settings = load_settings(needs={"objects", "documents", "secrets"} if options.user else {"objects"})
+    need_home(settings, settings.objects)
+    user = _user(options, settings)
     wanted = Filter(
+        user=user,
         since=options.since,
         until=options.until,
         key_id=options.key,
@@ -64,33 +62,21 @@ def _show(options: argparse.Namespace) -> int:
         kind=options.kind,
         request_id=options.request,
     )
-    entries = read_entries(_archive(), wanted, newest_first=not options.oldest_first, limit=options.limit or None)
+    objects = connect_objects(settings.objects)
+    entries = read_entries(objects, wanted, newest_first=not options.oldest_first, limit=options.limit or None)
     lines: Iterator[str] = map(json_line, entries) if options.json else table_lines(entries)
     for line in lines:
         print(line)
+    if isinstance(user, NamedUser) and user.unknown_versions:
+        gone = ", ".join(map(str, sorted(user.unknown_versions)))
+        print(f"wardgate: events under version {gone} of the pepper cannot be told apart any more", file=sys.stderr)
     return 0
 
 
-def _verify(options: argparse.Namespace) -> int:
-    found = verify(_archive(), utc(SystemClock()))
-    if options.json:
-        print_json(
-            {
-                "sound": found.sound,
-                "records": found.records,
-                "chains": found.chains,
-                "open_chains": found.open_chains,
-                "faults": [str(fault) for fault in found.faults],
-                "pending": [str(fault) for fault in found.pending],
-                "not_proven": NOT_PROVEN,
-            }
-        )
-    else:
-        print(f"{found.records} records in {found.chains} chains, {found.open_chains} of them without an end.")
-        for fault in found.faults:
-            print(f"FAULT    {fault}")
-        for fault in found.pending:
-            print(f"pending  {fault}")
-        print("Integrity: " + ("no fault found." if found.sound else f"{len(found.faults)} faults."))
-        print(NOT_PROVEN)
-    return 0 if found.sound else 1
+def _user(options: argparse.Namespace, settings: Settings) -> UserTest | None:
+    if options.user_hmac:
+        return HashedUser(options.user_hmac)
+    if options.user:
+        documents = connect_documents(settings.documents)
+        return NamedUser(options.user, SecretReader(connect_secrets(settings.secrets), documents, settings.environment))
+    return None

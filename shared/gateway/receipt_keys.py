@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from shared.errors import SecretNotFound, ServiceUnavailable, StoreError
-from shared.guards.receipt import ReceiptSigner, jwks, public_key_of
+from shared.guards.receipt import ReceiptSigner, public_key_of
+from shared.identity.ed25519 import jwks
 from shared.stores.secret_reader import SecretReader
 from shared.stores.secrets import SecretStore
 

@@ -7,9 +7,8 @@ defined in ``shared.guards.answer``.
 
 from __future__ import annotations
 
-import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from shared.errors import WardgateError
 from shared.guards.answer import answer_digest
 from shared.guards.port import GuardRun, Verdict
+from shared.identity.ed25519 import thumbprint
 from shared.models.wire import ChatCompletion
 from shared.shapes import prepare
 
@@ -96,29 +96,6 @@ class ReceiptSigner:
 def public_key_of(private_key: bytes) -> bytes:
     """The public key of an Ed25519 private key, both raw."""
     return Ed25519PrivateKey.from_private_bytes(private_key).public_key().public_bytes_raw()
-
-
-def thumbprint(public_key: bytes) -> str:
-    """The key's JWK thumbprint (RFC 7638 with RFC 8037's members)."""
-    members = {"crv": "Ed25519", "kty": "OKP", "x": _encoded(public_key).decode()}
-    return _encoded(hashlib.sha256(msgspec.json.encode(members)).digest()).decode()
-
-
-def jwks(public_keys: Iterable[bytes]) -> dict[str, Any]:
-    """The JSON Web Key Set of Ed25519 public keys, given as their 32 raw bytes."""
-    return {
-        "keys": [
-            {
-                "kty": "OKP",
-                "crv": "Ed25519",
-                "x": _encoded(key).decode(),
-                "kid": thumbprint(key),
-                "use": "sig",
-                "alg": "EdDSA",
-            }
-            for key in public_keys
-        ]
-    }
 
 
 def verify_receipt(token: str, key_set: dict[str, Any], answer: ChatCompletion | None = None) -> Receipt:

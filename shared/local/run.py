@@ -18,6 +18,7 @@ from shared.local.delivery import Delivery
 from shared.local.greeting import greeting
 from shared.local.prepare import only_stack_of, prepare
 from shared.local.processes import HOST, Process, Service
+from shared.local.schedule import Schedule
 from shared.local.stack import Signals, Stack, StackFailed, Stopped, check_ports
 from shared.policy import load_policy
 from shared.settings import Settings, load_settings
@@ -31,7 +32,12 @@ SINK_NICENESS = 10
 """Sinks and delivery give way to answers."""
 
 DRAIN_SECONDS = 3.0
-"""What delivery gets to empty the spool when the stack ends; what is left is delivered at the next start."""
+"""What delivery gets to empty the spool when the stack ends, and the seal to cover it; the next start does the rest."""
+
+SEAL_SECONDS = 300.0
+"""How often the trail is sealed."""
+
+_SEAL = "audit_seal"
 
 _FRAMEWORK_VARIABLES = (
     *("DEBUG", "FUNCTION_SIGNATURE_TYPE", "FUNCTION_SOURCE", "FUNCTION_TARGET", "FUNCTION_USE_ASGI"),
@@ -65,9 +71,13 @@ def _run(services: Sequence[Service], settings: Settings, signals: Signals) -> i
         niceness=SINK_NICENESS,
         on_failure=signals.wake,
     )
+    sealing = Schedule(
+        *(f"http://{HOST}:{service.port}/" for service in services if service.name == _SEAL), seconds=SEAL_SECONDS
+    )
     try:
         stack.start()
         delivery.start()
+        sealing.start()
         _say(greeting(services, settings.home, key))
         while delivery.failure is None:
             stack.check()
@@ -78,25 +88,28 @@ def _run(services: Sequence[Service], settings: Settings, signals: Signals) -> i
     except StackFailed as failure:
         _say(f"wardgate: {failure}", sys.stderr)
     finally:
-        sinks = [process for process in stack.processes if process.service.sink]
-        stack.stop([process for process in stack.processes if not process.service.sink])
-        _drain(delivery, sinks, signals)
-        stack.stop(sinks)
+        last = [process for process in stack.processes if process.service.sink or process.service.name == _SEAL]
+        stack.stop([process for process in stack.processes if process not in last])
+        _drain(delivery, sealing, last, signals)
+        stack.stop(last)
         delivery.stop()
     return 1
 
 
-def _drain(delivery: Delivery, sinks: Sequence[Process], signals: Signals) -> None:
-    """Wait a while until the sinks have everything that was published."""
+def _drain(delivery: Delivery, sealing: Schedule, last: Sequence[Process], signals: Signals) -> None:
+    """Wait a while until the sinks have everything that was published, and until that is sealed."""
     deadline = time.monotonic() + DRAIN_SECONDS
     # Where the spool cannot be read or somebody is impatient, the rest is delivered at the next start.
     with suppress(StoreError, Stopped):
         while (
             delivery.is_at_work()
             and delivery.pending()
-            and all(sink.exit_code is None for sink in sinks)
+            and all(process.exit_code is None for process in last)
             and time.monotonic() < deadline
         ):
+            signals.wait(0.05)
+        sealing.finish()
+        while sealing.is_at_work() and time.monotonic() < deadline:
             signals.wait(0.05)
 
 
@@ -120,7 +133,7 @@ def _settings(port: int) -> Settings:
 
 def _services(settings: Settings, port: int, local_model: str | None) -> list[Service]:
     """What runs, on ``port`` and those after it."""
-    served, upstream = _local_model(settings, port + 6) if local_model else ([], {})
+    served, upstream = _local_model(settings, port + 7) if local_model else ([], {})
     return [
         _function("guard", port),
         _function("model", port + 1, environment=upstream),
@@ -128,6 +141,7 @@ def _services(settings: Settings, port: int, local_model: str | None) -> list[Se
         _function("rotate_secrets", port + 3, niceness=SINK_NICENESS),
         _function("audit_warehouse", port + 4, niceness=SINK_NICENESS, sink=True),
         _function("audit_alerts", port + 5, niceness=SINK_NICENESS, sink=True),
+        _function(_SEAL, port + 6, niceness=SINK_NICENESS),
         *served,
     ]
 

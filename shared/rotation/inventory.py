@@ -23,7 +23,10 @@ RECEIPT_SIGNING_KEY = "receipt-signing-key"
 CONTENT_KEY = "content-key"
 """Wraps the keys of sealed prompts and answers, where the policy has them sealed."""
 
-HELD_SECRETS = (API_KEY_PEPPER, AUDIT_PEPPER, RECEIPT_SIGNING_KEY)
+AUDIT_SIGNING_KEY = "audit-signing-key"
+"""Ed25519 private key, raw, that signs checkpoints of the audit trail where Cloud KMS does not."""
+
+HELD_SECRETS = (API_KEY_PEPPER, AUDIT_PEPPER, RECEIPT_SIGNING_KEY, AUDIT_SIGNING_KEY)
 """Those that every installation has."""
 
 LEAD_SECONDS = 420
@@ -62,6 +65,10 @@ def managed_secrets(policy: PolicyFile, documents: DocumentStore, clock: Clock) 
             Timing(signing.period, signing.grace, signing.bake, lead),
             public_key=_ed25519_public_key,
             provider=False,
+        ),
+        # Whoever verifies an old checkpoint needs the key that signed it.
+        ManagedSecret(
+            AUDIT_SIGNING_KEY, random_secret, timing_of(rules, AUDIT_SIGNING_KEY), keep="always", provider=False
         ),
         *([content] if policy.audit.content == "sealed" else []),
     )

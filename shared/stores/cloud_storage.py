@@ -15,7 +15,7 @@ import msgspec
 from shared.errors import StoreUnavailable
 from shared.shapes import prepare
 from shared.stores.cloud_storage_http import Answer, StorageHttp, md5
-from shared.stores.object_names import check_name, check_prefix
+from shared.stores.object_names import check_folder, check_name, check_prefix
 
 T = TypeVar("T")
 
@@ -31,6 +31,7 @@ class _Object(msgspec.Struct):
 
 class _Page(msgspec.Struct, rename="camel"):
     items: list[_Object] = []
+    prefixes: list[str] = []
     next_page_token: str = ""
 
 
@@ -84,20 +85,28 @@ class CloudStorageObjects:
         self._need_ok(answer, f"'{name}'")
         return answer.body
 
-    def list(self, prefix: str) -> Iterator[str]:
+    def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
         """See ``ObjectStore``; in the order of their code points. A malformed prefix is a ValueError."""
         check_prefix(prefix)
-        return self._pages(prefix)
+        # The offset itself would be listed too.
+        offset = {"startOffset": after} if after else {}
+        query = {"prefix": prefix, "fields": "items/name,nextPageToken", **offset}
+        return (each.name for page in self._pages(prefix, query) for each in page.items if each.name != after)
 
-    def _pages(self, prefix: str) -> Iterator[str]:
-        query = {"prefix": prefix, "maxResults": str(_PAGE_NAMES), "fields": "items/name,nextPageToken"}
+    def folders(self, prefix: str) -> Iterator[str]:
+        """See ``ObjectStore``; in the order of their code points. A malformed prefix is a ValueError."""
+        check_folder(prefix)
+        query = {"prefix": prefix, "delimiter": "/", "fields": "prefixes,nextPageToken"}
+        return (each.removeprefix(prefix) for page in self._pages(prefix, query) for each in page.prefixes)
+
+    def _pages(self, prefix: str, query: dict[str, str]) -> Iterator[_Page]:
+        query["maxResults"] = str(_PAGE_NAMES)
         while True:
             what = f"the list of '{prefix}'"
             answer = self._http.send("GET", f"/storage/v1/b/{self._bucket}/o?{urlencode(query)}", what=what)
             self._need_ok(answer, what)
             page = _decode(answer, _Page)
-            for each in page.items:
-                yield each.name
+            yield page
             if not page.next_page_token:
                 return
             query["pageToken"] = page.next_page_token

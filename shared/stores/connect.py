@@ -4,6 +4,7 @@
     events      spool:///path, pubsub://project/topic
     secrets     files:///folder, secretmanager://project
     objects     file:///folder, gs://bucket
+    signer      secret://name, kms://projects/…/cryptoKeyVersions/n
 
 A path is taken as it stands, without percent-decoding, and must be absolute.
 """
@@ -18,12 +19,18 @@ from shared.stores.documents import DocumentStore
 from shared.stores.events import DeadLetters, EventBus
 from shared.stores.objects import ObjectStore
 from shared.stores.secrets import SecretStore
+from shared.stores.signers import Signer
 
 _SQLITE_SECONDS = 2.0
 
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]{1,20}")
 _DATABASE = re.compile(r"\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]")
 _TOPIC = re.compile(r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
+_SECRET = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_KEY_VERSION = re.compile(
+    r"projects/[a-z0-9:.-]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]{1,63}"
+    r"/cryptoKeys/[A-Za-z0-9_-]{1,63}/cryptoKeyVersions/[0-9]{1,9}"
+)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 
@@ -133,6 +140,30 @@ def connect_objects(uri: str) -> ObjectStore:
 
             return CloudStorageObjects(_bucket(uri, "WARDGATE_OBJECTS"))
     raise _unknown(uri, "WARDGATE_OBJECTS", "file:///folder or gs://bucket")
+
+
+def connect_signer(uri: str, secrets: SecretStore) -> Signer:
+    """The signer at ``uri``: ``secret://name`` or ``kms://projects/…/cryptoKeyVersions/n``.
+
+    Args:
+        uri: Names the key.
+        secrets: Holds it, where it is a secret.
+
+    Raises:
+        ConfigurationError: The URI is malformed or of another scheme.
+    """
+    place = uri.partition("://")[2]
+    match _scheme(uri):
+        case "secret" if _SECRET.fullmatch(place):
+            from shared.stores.secret_signer import SecretSigner
+
+            return SecretSigner(secrets, place)
+        case "kms" if _KEY_VERSION.fullmatch(place):
+            from shared.stores.kms_signer import KmsSigner
+
+            return KmsSigner(place)
+    known = "secret://name or kms://projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N"
+    raise ConfigurationError([Fault("WARDGATE_SIGNER", f"give {known}.")])
 
 
 def _scheme(uri: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shared.errors import StoreUnavailable
 from shared.stores.files import make_private_folder, write_once
-from shared.stores.object_names import check_name, check_prefix
+from shared.stores.object_names import check_folder, check_name, check_prefix
 
 _SCRATCH = ".drafts"
 _ABANDONED_SECONDS = 3600
@@ -54,28 +54,36 @@ class FolderObjects:
         except OSError as error:
             raise self._unavailable(error) from error
 
-    def list(self, prefix: str) -> Iterator[str]:
+    def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
         """See ``ObjectStore``; in the order of their code points. A malformed prefix is a ValueError."""
         check_prefix(prefix)
-        base = prefix[: prefix.rfind("/") + 1]
-        return self._walk(base, prefix)
+        return self._walk(prefix[: prefix.rfind("/") + 1], prefix, after)
 
-    def _walk(self, base: str, prefix: str) -> Iterator[str]:
+    def folders(self, prefix: str) -> Iterator[str]:
+        """See ``ObjectStore``; in the order of their code points. A malformed prefix is a ValueError."""
+        check_folder(prefix)
+        return (name.removeprefix(prefix) for name in self._names(prefix) if name.endswith("/"))
+
+    def _walk(self, base: str, prefix: str, after: str) -> Iterator[str]:
         """Names under ``base``, which is empty or ends in a slash, that start with ``prefix``."""
+        for name in self._names(base):
+            if not name.startswith(prefix) or (name <= after and not after.startswith(name)):
+                continue
+            if name.endswith("/"):
+                yield from self._walk(name, prefix, after)
+            elif name != after:
+                yield name
+
+    def _names(self, base: str) -> Iterator[str]:
+        """What is directly in a folder. Folders end in a slash and sort with it, as whole names do."""
         try:
             with os.scandir(self._folder / base) as entries:
-                # A folder sorts with its slash, so that names come in the order of the whole name.
-                names = sorted(f"{base}{each.name}/" if each.is_dir() else f"{base}{each.name}" for each in entries)
+                names = [f"{base}{each.name}/" if each.is_dir() else f"{base}{each.name}" for each in entries]
         except (FileNotFoundError, NotADirectoryError):
-            return
+            return iter(())
         except OSError as error:
             raise self._unavailable(error) from error
-        for name in names:
-            if name.startswith(prefix) and not name.startswith(".", len(base)):
-                if name.endswith("/"):
-                    yield from self._walk(name, prefix)
-                else:
-                    yield name
+        return iter(sorted(name for name in names if not name.startswith(".", len(base))))
 
     def _path(self, name: str) -> Path:
         check_name(name)

@@ -32,3 +32,14 @@ def check_prefix(prefix: str) -> None:
     """
     if _PREFIX.fullmatch(prefix) is None:
         raise ValueError(f"Not the start of an object's name: {prefix[:80]!r}.")
+
+
+def check_folder(prefix: str) -> None:
+    """See that this is a folder of objects' names: empty, or with its slash.
+
+    Raises:
+        ValueError: It is none.
+    """
+    check_prefix(prefix)
+    if prefix and not prefix.endswith("/"):
+        raise ValueError(f"Not the name of a folder: {prefix[:80]!r}.")

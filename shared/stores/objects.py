@@ -18,5 +18,12 @@ class ObjectStore(Protocol):
     def read(self, name: str) -> bytes | None:
         """The object's bytes, or None where there is none."""
 
-    def list(self, prefix: str) -> Iterator[str]:
-        """Names that start with ``prefix``, in order."""
+    def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
+        """Names that start with ``prefix``, in order, from the one after ``after``, which need not exist."""
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """The folders directly in ``prefix``, in order: what follows it in names, up to and with the next slash.
+
+        Args:
+            prefix: Empty, or ends in a slash.
+        """

@@ -74,6 +74,7 @@ FUNCTIONS = (
     Function("audit_archive", _ROOT / "functions/audit_archive/main.py", _event, "cloudevent"),
     Function("audit_warehouse", _ROOT / "functions/audit_warehouse/main.py", _event, "cloudevent"),
     Function("audit_alerts", _ROOT / "functions/audit_alerts/main.py", _event, "cloudevent"),
+    Function("audit_seal", _ROOT / "functions/audit_seal/main.py", _health),
     Function("rotate_secrets", _ROOT / "functions/rotate_secrets/main.py", _health),
 )
 

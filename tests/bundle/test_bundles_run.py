@@ -134,6 +134,7 @@ PRODUCTION_ONLY = {
     "audit_warehouse": "import shared.warehouse.bigquery, shared.stores.access_token",
     "audit_alerts": "import shared.stores.firestore_documents",
     "rotate_secrets": "import shared.stores.secret_manager, shared.stores.firestore_documents, cryptography",
+    "audit_seal": "import shared.stores.kms_signer, shared.stores.firestore_documents, shared.stores.secret_manager",
 }
 """What is imported only where the settings name Google's services."""
 

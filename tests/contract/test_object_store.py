@@ -75,6 +75,25 @@ def test_names_are_listed_in_order_by_what_they_start_with(store: ObjectStore) -
         assert list(store.list(prefix)) == [name for name in sorted(NAMES) if name.startswith(prefix)], prefix
 
 
+@pytest.mark.parametrize("after", [*NAMES, "", "archive/2026/11/23/a", "archive/2026/11/23/a/", "b", "~"])
+def test_names_are_listed_from_the_one_after_another(store: ObjectStore, after: str) -> None:
+    for name in NAMES:
+        store.create(name, b"")
+    for prefix in ("", "archive/", "archive/2026/11/23/a", "seals/"):
+        expected = [name for name in sorted(NAMES) if name.startswith(prefix) and name > after]
+        assert list(store.list(prefix, after=after)) == expected, prefix
+
+
+def test_folders_are_listed_without_what_is_in_them(store: ObjectStore) -> None:
+    for name in NAMES:
+        store.create(name, b"")
+    assert list(store.folders("")) == ["archive/", "seals/"]
+    assert list(store.folders("archive/2026/11/")) == ["23/", "24/"]
+    assert list(store.folders("archive/2026/11/23/")) == ["a/"]
+    assert list(store.folders("archive/2026/11/23/a/")) == []
+    assert list(store.folders("none/")) == []
+
+
 @pytest.mark.parametrize(
     "name", ["", "/a", "a/", "a//b", ".", "..", "a/../b", "../a", ".a", "a/.b", "a\x00", "a\n", "a\\b"]
 )
@@ -89,6 +108,8 @@ def test_a_malformed_name_is_refused(store: ObjectStore, name: str) -> None:
 def test_a_malformed_prefix_is_refused(store: ObjectStore, prefix: str) -> None:
     with pytest.raises(ValueError, match="name"):
         store.list(prefix)
+    with pytest.raises(ValueError, match="name"):
+        store.folders(prefix)
 
 
 def test_of_writers_at_once_one_wins(store: ObjectStore) -> None:

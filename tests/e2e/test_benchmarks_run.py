@@ -23,7 +23,15 @@ ROWS = {
     *(
         f"{measure}, {name}"
         for measure in ("start to first 200", "imports")
-        for name in ("guard", "model", "audit_archive", "audit_warehouse", "audit_alerts", "rotate_secrets")
+        for name in (
+            "guard",
+            "model",
+            "audit_archive",
+            "audit_warehouse",
+            "audit_alerts",
+            "audit_seal",
+            "rotate_secrets",
+        )
     ),
     *(f"start to first chat, {name}" for name in ("guard", "model")),
 }

@@ -17,7 +17,7 @@ from tests.support.stack import PORTS, LocalStack, free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 HTTP = urllib3.PoolManager(retries=False)
-FUNCTIONS = ["guard", "model", "audit_archive", "rotate_secrets", "audit_warehouse", "audit_alerts"]
+FUNCTIONS = ["guard", "model", "audit_archive", "rotate_secrets", "audit_warehouse", "audit_alerts", "audit_seal"]
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 

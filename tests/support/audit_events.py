@@ -112,8 +112,12 @@ class MemoryObjects:
     def read(self, name: str) -> bytes | None:
         return self.objects.get(name)
 
-    def list(self, prefix: str) -> Any:
-        return iter(sorted(name for name in self.objects if name.startswith(prefix)))
+    def list(self, prefix: str, *, after: str = "") -> Any:
+        return iter(sorted(name for name in self.objects if name.startswith(prefix) and name > after))
+
+    def folders(self, prefix: str) -> Any:
+        rest = (name.removeprefix(prefix) for name in self.objects if name.startswith(prefix))
+        return iter(sorted({name[: name.index("/") + 1] for name in rest if "/" in name}))
 
 
 def store_all(events: list[Event], objects: ObjectStore) -> None:

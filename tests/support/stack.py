@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-PORTS = 7
+PORTS = 8
 """Ports in a row that a stack may take."""
 
 START_SECONDS = 90

@@ -20,11 +20,10 @@ from shared.guards.receipt import (
     Receipt,
     ReceiptInvalid,
     ReceiptSigner,
-    jwks,
     public_key_of,
-    thumbprint,
     verify_receipt,
 )
+from shared.identity.ed25519 import jwks, thumbprint
 from shared.models.wire import AnswerMessage, ChatCompletion, Choice
 from tests.support.chats import answer, stream_of
 

@@ -248,7 +248,7 @@ def test_the_upstreams_keys_are_reported_and_never_touched() -> None:
     held.store.create("second-key")
     held.store.add("second-key", b"sk")
     held.service.run()
-    theirs = held.service.status()[3:]
+    theirs = held.service.status()[4:]
     assert [(each.name, each.owner, each.status) for each in theirs] == [
         ("first-key", "operator", "missing"),
         ("second-key", "operator", "ok"),

@@ -14,6 +14,7 @@ PRODUCTION = {
     "WARDGATE_OBJECTS": "gs://bucket-1",
     "WARDGATE_WAREHOUSE": "bigquery://project-1/audit/records",
     "WARDGATE_ALERTS": "pubsub://project-1/alerts",
+    "WARDGATE_SIGNER": "kms://projects/project-1/locations/eu/keyRings/wardgate/cryptoKeys/audit/cryptoKeyVersions/1",
     "WARDGATE_MODEL_URL": "https://model.example.com",
     "WARDGATE_IDENTITY": "google://",
     "WARDGATE_GUARD_SERVICE_ACCOUNT": "guard@project-1.iam.gserviceaccount.com",
