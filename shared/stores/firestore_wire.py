@@ -73,12 +73,17 @@ def encode_commit(database: str, writes: Sequence[Write | Delete]) -> bytes:
         TypeError: A value of a type that no document can hold.
         PreconditionFailed: A write asks for a document that is missing and was updated at some time.
     """
-    parts = [_DATABASE.delimited(database.encode())]
+    parts = [_database(database)]
     for write in writes:
         name = _document_name(database, write.path)
         what = _DELETE.delimited(name) if isinstance(write, Delete) else _update(name, write)
         parts.append(_WRITES.delimited(what + _precondition(write)))
     return b"".join(parts)
+
+
+@lru_cache(maxsize=64)
+def _database(name: str) -> bytes:
+    return _DATABASE.delimited(name.encode())
 
 
 @lru_cache(maxsize=4096)
