@@ -45,7 +45,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 
 def test_the_published_schemas_are_those_of_the_types() -> None:
     made = dict(published())
-    assert {path.name: path.read_text() for path in FOLDER.glob("wardgate*")} == made, "run: make schemas"
+    assert {path.name: path.read_text() for path in FOLDER.glob("wardgate.*")} == made, "run: make schemas"
 
 
 def test_every_event_fits_its_json_schema(events: list[bytes]) -> None:
