@@ -10,7 +10,7 @@ from shared.gateway.exchange import Exchange
 def admit(exchange: Exchange, estimate: Usage) -> dict[str, str]:
     """Reserve every limit for the exchange and return the headers that tell how they stand.
 
-    A denial that cost no commit is not recorded either: whoever attacks must not fill the trail.
+    A denial that repeats an earlier one is not recorded either: whoever attacks must not fill the trail.
 
     Raises:
         LimitExceeded: A limit is used up; the denial is recorded unless this process repeats an earlier one.
@@ -22,7 +22,7 @@ def admit(exchange: Exchange, estimate: Usage) -> dict[str, str]:
     except LimitExceeded as denial:
         exchange.limit_exceeded = denial.exceeded.name
         exchange.denial = (denial.seq, denial.epoch)
-        if denial.seq is None and denial.unknown is None:
+        if denial.seq is None and denial.mode == "normal":
             exchange.decision = "denied"
         else:
             exchange.admission_mode, exchange.admission_unknown = denial.mode, denial.unknown
