@@ -22,10 +22,10 @@ define pip_install
 	| tee $(VENV)/install.log | sed -n -e 's/^Collecting \([^ ;]*\).*/  \1/p' || { tail -n 30 $(VENV)/install.log >&2; exit 1; }
 endef
 
-.PHONY: help install install-dev run test test-faults lint format lock schemas package bench bench-admission bench-audit smoke audit-deps clean
+.PHONY: help install install-dev run test test-faults mutate-admission lint format lock schemas package bench bench-admission bench-audit smoke audit-deps clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(RUNTIME) ## make .venv with the locked packages and the command `wardgate`
 
@@ -65,6 +65,9 @@ test: $(DEV) ## run the tests [ARGS="tests/unit -k text"]
 
 test-faults: $(DEV) ## kill processes at random moments [ROUNDS=20] [SEED=…]
 	@WARDGATE_FAULT_ROUNDS=$(ROUNDS) WARDGATE_FAULT_SEED=$(SEED) $(PYTEST) tests/faults $(ARGS)
+
+mutate-admission: $(DEV) ## plant faults in admission and see that the tests find them [ARGS="--only undone"]
+	@$(BIN)/python -m tests.mutation.admission $(ARGS)
 
 lint: $(DEV) ## check style, format and types
 	@$(BIN)/ruff check --quiet .

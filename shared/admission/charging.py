@@ -168,8 +168,11 @@ class Charging:
             path, epoch = self._enter_numbers(now, key_id, changes, len(unnumbered))
             try:
                 values, committed = self.commit(changes)
-            except StoreError:
+            except Exception as error:  # whatever it is, the purses get back what they gave
                 _restore(places)
+                if attempt > 1 and isinstance(error, StoreContended):
+                    # This commit changed nothing, but one before it has taken numbers and maybe charged.
+                    raise StoreUnavailable("A request was charged, and could not be judged.") from error
                 raise
             first = values[path][SEQ] - len(unnumbered) + 1
             for offset, asked in enumerate(unnumbered):

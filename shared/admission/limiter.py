@@ -174,10 +174,7 @@ class Limiter:
         requests = [each for each in group if isinstance(each, _Requested)]
         corrections = [each for each in group if isinstance(each, Changes)]
         if not requests or not isinstance(key, _GroupKey):
-            changes = Changes()
-            for correction in corrections:
-                changes.merge(correction)
-            self._charging.change(changes)
+            self._change(corrections)
             return
         asked = [each.asked for each in requests]
         try:
@@ -190,10 +187,24 @@ class Limiter:
                 _fail(asked, error)
                 return
             for correction in corrections:
-                self._run(key, [correction])
+                self._change([correction])
             for each in requests:
                 if each.asked.charged is None and each.asked.denial is None:
                     self._run(key, [each])
+
+    def _change(self, corrections: Sequence[Changes]) -> None:
+        """Commit corrections, each by itself where the store does not take them together."""
+        changes = Changes()
+        for correction in corrections:
+            changes.merge(correction)
+        try:
+            self._charging.change(changes)
+        except Exception as error:  # a fault of one must not become that of all, and nobody waits for it
+            if len(corrections) == 1:
+                log("ERROR", "admission.change_refused", error=type(error).__name__)
+                return
+            for correction in corrections:
+                self._change([correction])
 
     def _settle(self, group: _GroupKey, charged: Sequence[Charged], actual: Usage) -> None:
         now = self._charging.now()

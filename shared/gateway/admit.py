@@ -22,7 +22,7 @@ def admit(exchange: Exchange, estimate: Usage) -> dict[str, str]:
     except LimitExceeded as denial:
         exchange.limit_exceeded = denial.exceeded.name
         exchange.denial = (denial.seq, denial.epoch)
-        if denial.seq is None and denial.unknown is None:
+        if denial.seq is None and denial.mode == "normal":
             exchange.turned_away(denial.exceeded.name)
         else:
             exchange.admission_mode, exchange.admission_unknown = denial.mode, denial.unknown

@@ -26,6 +26,7 @@ from shared.models.wire import ChatRequest, NamedTool, StreamOptions, SystemMess
 from shared.policy.types import ModelAlias
 from shared.shapes import prepare
 from shared.switch.state import scopes_of
+from shared.switch.switch import CallKilled
 from shared.web.http_client import CallCancelled
 from shared.web.request import decode_json, read_json_body
 from shared.web.responses import json_response
@@ -165,11 +166,11 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
 
 
 def _answered(exchange: Exchange, ask: Callable[[], Answer]) -> Answer:
-    """The model's answer. Where an error takes its place nothing was used; of one that came too late, who knows."""
+    """The model's answer. Where an error comes instead nothing was used; if it was not waited for, who knows."""
     try:
         return ask()
     except ApiError as error:
-        exchange.model_asked = error.status == _TIMEOUT
+        exchange.model_asked = error.status == _TIMEOUT or isinstance(error, CallKilled)
         raise
 
 

@@ -194,6 +194,7 @@ class Exchange:
                 verdict=self.verdict,
                 guards=tuple(self.guards),
                 answer_sha256=answer_digest(answer),
+                admission_mode=self.admission_mode,
                 chain_uid=recorded.chain_uid if recorded else None,
                 seq=recorded.seq if recorded else None,
             )

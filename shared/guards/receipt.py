@@ -58,6 +58,10 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, rename=_REGISTERED):
     answer_sha256: str | None
     """Digest of the canonical choices in lower-case hex; None where there was no answer."""
 
+    admission_mode: str | None = None
+    """How the limits were held: ``normal``, or while their store failed ``failed_open``, ``local`` or ``closed``; None
+    where none were charged."""
+
     chain_uid: str | None
     """The audit chain that the request's event is in, and …"""
 

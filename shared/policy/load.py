@@ -17,6 +17,7 @@ from shared.errors import ConfigurationError, Fault
 from shared.policy.types import PolicyFile, RateLimit
 
 DEFAULT_POLICY = Path(__file__).with_name("default.yaml")
+_NO_ZONES = "this machine has no time zone database; install the package tzdata (of the system or of PyPI), or use UTC."
 _PLAIN_KEY = re.compile(r"[a-zA-Z0-9_./:@-]{1,256}")
 
 
@@ -188,18 +189,25 @@ def _limit_faults(limit: RateLimit, file: PolicyFile) -> Iterator[tuple[str, str
     if limit.time_zone != "UTC":
         if limit.window != "day":
             yield "time_zone", "has a meaning only with 'window: day'."
-        try:
-            from zoneinfo import ZoneInfo  # a cold start without such a limit does without it
-
-            ZoneInfo(limit.time_zone)
-        except (ValueError, OSError, KeyError):
-            yield "time_zone", f"'{limit.time_zone}' is not a time zone of the IANA database, or that is not installed."
+        if not _is_zone(limit.time_zone):
+            known = _is_zone("Etc/UTC")
+            yield "time_zone", f"'{limit.time_zone}' is not a time zone of the IANA database." if known else _NO_ZONES
     if limit.model is not None and limit.model not in file.models:
         yield "model", f"'{limit.model}' is not under models."
     elif limit.kind == "cost":
         counted = file.models if limit.model is None else {limit.model: file.models[limit.model]}
         if unpriced := sorted(alias for alias, model in counted.items() if model.price is None):
             yield "kind", f"cost cannot be counted for models without a price ({', '.join(unpriced)})."
+
+
+def _is_zone(name: str) -> bool:
+    from zoneinfo import ZoneInfo  # a cold start without such a limit does without it
+
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        return False
+    return True
 
 
 def _one_line(error: Exception) -> str:

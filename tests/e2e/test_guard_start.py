@@ -72,6 +72,23 @@ def test_a_wrong_policy_stops_the_start_with_one_line(tmp_path: Path) -> None:
     assert stopped.stderr == f"wardgate: {policy}: limits[0].amount: Expected `int`, got `str`.\n"
 
 
+def test_a_time_zone_without_a_database_stops_the_start_and_names_the_remedy(tmp_path: Path) -> None:
+    """As in an image without tzdata: the directories of zoneinfo are empty, and nothing of that name is installed."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("limits: [{name: a, amount: 1, window: day, time_zone: Europe/Berlin}]")
+    environ = {"WARDGATE_POLICY": str(policy), "PYTHONTZPATH": str(tmp_path)}
+    stopped = start(tmp_path, environ)
+    assert stopped.returncode == 2
+    assert stopped.stderr == (
+        f"wardgate: {policy}: limits[0].time_zone: this machine has no time zone database; "
+        "install the package tzdata (of the system or of PyPI), or use UTC.\n"
+    )
+    policy.write_text("limits: [{name: a, amount: 1, window: day}]")
+    create_local_issuer(tmp_path / "identity")
+    with FunctionProcess("guard", tmp_path, environ) as guard:
+        assert get(guard.port, "/healthz")[0] == 200
+
+
 def start(home: Path, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run guard until it ends by itself."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("WARDGATE_", "UPSTREAM_"))}

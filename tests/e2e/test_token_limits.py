@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import urllib3
 
+from shared.stores.documents import Delete, Write
+from shared.stores.sqlite_documents import SqliteDocuments
+from shared.switch.document import PATH, Entry, fields_of
 from tests.support import openai_server as upstream
 from tests.support.chat_target import ChatTarget, Running, running_stack
 
@@ -24,7 +30,7 @@ limits:
   - {{name: tokens, kind: tokens, amount: {AMOUNT}, window_seconds: 3600}}
   - {{name: at-once, kind: concurrency, amount: 2}}
   - {{name: money, kind: cost, amount: {AMOUNT}, window: day, time_zone: Europe/Berlin}}
-calls: {{deadline_seconds: 3, attempts: 1, breaker_failures: 1000}}
+calls: {{deadline_seconds: 4, attempts: 1, breaker_failures: 1000}}
 """
 
 
@@ -44,6 +50,13 @@ def target(running: Running) -> Target:
 
 class Target(ChatTarget):
     """A running stack whose limits are looked at."""
+
+    def wait_until_asked(self, times: int = 1) -> None:
+        """Until the upstream has so many requests."""
+        deadline = time.monotonic() + 10
+        while len(self.upstream.requests) < times:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def used(self) -> dict[str, int]:
         """What the operator sees, once no call runs any more."""
@@ -103,6 +116,60 @@ def test_a_client_that_leaves_is_charged_for_what_was_said(target: Target) -> No
     used = target.used()
     assert used["at-once"] == 0
     assert 0 < used["tokens"] < 700
+
+
+def test_a_client_that_leaves_before_the_answer_is_charged_for_all_that_was_reserved(target: Target) -> None:
+    target.upstream.script(upstream.silence())
+    body = {"model": "default", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 500}
+    headers = {"authorization": f"Bearer {target.key}"}
+    with pytest.raises(urllib3.exceptions.ReadTimeoutError):
+        HTTP.request("POST", f"{target.stack.url}/v1/chat/completions", json=body, headers=headers, timeout=0.5)
+    used = target.used()
+    assert used["at-once"] == 0
+    assert 500 < used["tokens"] < 800
+    assert used["money"] > 2 * 500
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_answer_that_is_blocked_is_charged_for_what_it_used(target: Target, streamed: bool) -> None:
+    """The model was at work, whatever becomes of what it said; the end of a stream is not waited for."""
+    as_json = {"response_format": {"type": "json_object"}}
+    if streamed:
+        target.upstream.script(upstream.stream(upstream.text_events(["no JSON"])))
+        assert "content_filter" in target.chat(stream=True, **as_json).data.decode()
+    else:
+        assert target.chat(**as_json).status == 400
+    used = target.used()
+    assert used["at-once"] == 0
+    assert len("no JSON") < used["tokens"] < 300 if streamed else used["tokens"] == USED
+
+
+def test_a_stream_that_breaks_is_charged_for_what_was_said(target: Target) -> None:
+    target.upstream.script(upstream.stream(upstream.text_events(["four"]), done=False, end=False))
+    assert "upstream_error" in target.chat(stream=True, max_tokens=500).data.decode()
+    used = target.used()
+    assert used["at-once"] == 0
+    assert 0 < used["tokens"] < 300
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_call_that_the_operator_ends_is_charged_for_what_it_may_have_used(target: Target, streamed: bool) -> None:
+    scope = f"key:{target.key.split('_')[1]}"
+    slow = upstream.stream(upstream.text_events(["four"] * 100), pace=0.03)
+    target.upstream.script(slow if streamed else upstream.silence())
+    switched_on = fields_of([Entry(scope, datetime.now(UTC), "test")])
+    with closing(SqliteDocuments(target.stack.home / "documents.db")) as documents, ThreadPoolExecutor(1) as threads:
+        running = threads.submit(target.chat, stream=streamed, max_tokens=500)
+        target.wait_until_asked()
+        documents.commit([Write(PATH, switched_on)])
+        try:
+            ended = running.result()
+        finally:
+            documents.commit([Delete(PATH)])
+    assert b'"kill_switch"' in ended.data
+    used = target.used()
+    assert used["at-once"] == 0
+    assert 0 < used["tokens"] < 300 if streamed else 500 < used["tokens"] < 800
 
 
 def test_a_stream_that_says_more_than_was_reserved_ends_as_if_it_were_long_enough(target: Target) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import grpc
@@ -22,6 +22,7 @@ from shared.stores.google_channel import make_stubs, open_channel
 from tests.support.tools import absent
 
 _JAR = Path("platform") / "cloud-firestore-emulator" / "cloud-firestore-emulator.jar"
+_PACKAGED = Path("/usr/lib/google-cloud-sdk")
 _MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 _START_SECONDS = 90.0
 _ATTEMPTS = 3
@@ -34,11 +35,11 @@ def firestore_emulator() -> Iterator[str]:
     It keeps documents in memory and makes any project that is named, so a test takes one of its own.
     Skips, or fails in CI, where gcloud, its emulator or Java is not installed.
     """
-    command = _command()
     with tempfile.TemporaryFile() as log:
         for _ in range(_ATTEMPTS):
             address = f"127.0.0.1:{_free_port()}"
-            process = _start(command, address, log.fileno())
+            command = _command(address)
+            process = _start(command, log.fileno())
             try:
                 if _answers(process, address):
                     yield address
@@ -46,23 +47,32 @@ def firestore_emulator() -> Iterator[str]:
             finally:
                 _stop(process)
         log.seek(0)
-        raise RuntimeError(f"the Firestore emulator did not start: {log.read()[-2000:].decode(errors='replace')}")
+        said = log.read()[-2000:].decode(errors="replace")
+    if "gcloud" in Path(command[0]).name:  # which only now says what it lacks
+        absent(f"the Firestore emulator, says gcloud: {said}")
+    raise RuntimeError(f"the Firestore emulator did not start: {said}")
 
 
-def _command() -> list[str]:
-    """Java on the emulator's jar, without gcloud's own launcher, which takes seconds and leaves children behind."""
-    gcloud = shutil.which("gcloud")
-    java = shutil.which("java")
+def _command(address: str) -> list[str]:
+    """What starts the emulator on ``address``: Java on its jar, or gcloud where the jar lies elsewhere.
+
+    Java by itself takes seconds less than gcloud's launcher.
+    """
+    gcloud, java = shutil.which("gcloud"), shutil.which("java")
     if java is None:
         absent("java")
-    jar = None if gcloud is None else _jar(Path(gcloud))
-    if jar is None:
+    if gcloud is None:
         absent("the Firestore emulator (gcloud components install cloud-firestore-emulator)")
-    return [java, "-Duser.language=en", "-XX:TieredStopAtLevel=1", "-cp", str(jar), _MAIN, "start"]
+    jar = _jar(Path(gcloud))
+    if jar is None:
+        return [gcloud, "beta", "emulators", "firestore", "start", f"--host-port={address}"]
+    host, _, port = address.partition(":")
+    options = ["-Duser.language=en", "-XX:TieredStopAtLevel=1", "-cp", str(jar)]
+    return [java, *options, _MAIN, "start", f"--host={host}", f"--port={port}"]
 
 
 def _jar(gcloud: Path) -> Path | None:
-    folders = [gcloud.resolve().parents[1], Path("/usr/lib/google-cloud-sdk")]
+    folders = [gcloud.resolve().parents[1], _PACKAGED]
     return next((folder / _JAR for folder in folders if (folder / _JAR).is_file()), None)
 
 
@@ -72,10 +82,9 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _start(command: list[str], address: str, log: int) -> subprocess.Popen[bytes]:
-    host, _, port = address.partition(":")
+def _start(command: list[str], log: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [*command, f"--host={host}", f"--port={port}"],
+        command,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
@@ -110,9 +119,11 @@ def _warm_up(address: str) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
+    """End it and what it has started: gcloud leaves the emulator behind otherwise."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
         process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

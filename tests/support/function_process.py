@@ -22,9 +22,10 @@ class FunctionProcess:
         name: The function, which is also its target.
         home: ``WARDGATE_HOME``.
         env: Further environment variables.
+        log: Where its output goes; None: beside its home's files.
     """
 
-    def __init__(self, name: str, home: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, name: str, home: Path, env: Mapping[str, str] | None = None, *, log: Path | None = None) -> None:
         self._name = name
         self._environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("WARDGATE_", "UPSTREAM_"))},
@@ -33,7 +34,7 @@ class FunctionProcess:
             "PYTHONPATH": str(ROOT),
             **(env or {}),
         }
-        self._log = home / f"{name}.log"
+        self._log = log or home / f"{name}.log"
         self._log.unlink(missing_ok=True)
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None

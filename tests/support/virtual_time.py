@@ -53,6 +53,10 @@ class VirtualDocuments:
         self.after: Callable[[], None] = lambda: None
         self.down = False
 
+    def step_back(self) -> None:
+        """Let the times of commits step back with the clock."""
+        self._last = 0
+
     def commit(self, writes: Sequence[Write | Delete]) -> CommitResult:
         self.before()
         if self.down:

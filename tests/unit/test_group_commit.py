@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
+
+import pytest
 
 from shared.admission.cells import counts_in
 from shared.admission.limiter import Limiter
@@ -14,6 +17,7 @@ from shared.identity.caller import Caller
 from shared.policy.types import AdmissionPolicy, RateLimit
 from shared.stores.documents import CommitResult, Delete, Write
 from shared.stores.grouping import LARGEST_GROUP, Groups
+from tests.support.admission_ledger import counts_in
 from tests.support.stores import wait_until
 from tests.support.virtual_time import ManualClock, VirtualDocuments
 
@@ -27,9 +31,10 @@ class Slow(VirtualDocuments):
         super().__init__(ManualClock())
         self.lock = threading.Lock()
         self.fail = False
+        self.pause = 0.02
 
     def commit(self, writes: Sequence[Write | Delete]) -> CommitResult:
-        time.sleep(0.02)
+        time.sleep(self.pause)
         with self.lock:
             if self.fail:
                 raise StoreUnavailable("Gone.")
@@ -111,12 +116,6 @@ def test_a_lost_group_is_not_charged_again() -> None:
 
 
 def test_a_fault_that_is_not_the_stores_stays_with_whose_it_is() -> None:
-    class Picky(Slow):
-        def commit(self, writes: Sequence[Write | Delete]) -> CommitResult:
-            if any(amount >= 60 for write in writes for amount in write.increments.values()):
-                raise ValueError("Too much for this store.")
-            return super().commit(writes)
-
     limiter = Limiter(
         Picky(), [RateLimit(name="t", kind="tokens", amount=1000, window_seconds=60)], AdmissionPolicy(), ManualClock()
     )
@@ -180,6 +179,52 @@ def test_who_cannot_wait_any_longer_leaves() -> None:
     assert groups.submit("key", 3, until=time.monotonic()) == "done", "nobody to wait for"
     assert ran == [1, 3]
     assert not groups._waiting
+
+
+class Picky(Slow):
+    """Refuses large numbers, as both stores do, if only beyond 64 bits."""
+
+    def commit(self, writes: Sequence[Write | Delete]) -> CommitResult:
+        if any(abs(amount) >= 60 for write in writes for amount in write.increments.values()):
+            raise ValueError("Too much for this store.")
+        return super().commit(writes)
+
+
+def test_a_correction_that_is_refused_is_nobody_elses_fault() -> None:
+    """Nor is it one's own: a call that has ended has ended."""
+    limits = [RateLimit(name="t", kind="tokens", amount=1000, window_seconds=60)]
+    store = Picky()
+    limiter = Limiter(store, limits, AdmissionPolicy(), ManualClock())
+    reservations = [limiter.reserve(CALLER, "default", Usage(1, 10, 0)) for _ in range(8)]
+    outcomes: dict[int, str] = {}
+
+    def work(number: int) -> None:
+        if number < 8:
+            limiter.settle(reservations[number], Usage(1, 100 if number == 3 else 5, 0))
+        else:
+            limiter.reserve(CALLER, "default", Usage(1, 1, 0))
+        outcomes[number] = "done"
+
+    together(16, work)
+    assert len(outcomes) == 16
+    assert sum(sum(counts_in(fields).values()) for fields, _ in store.documents.values()) == 7 * 5 + 10 + 8
+
+
+def test_requests_that_the_store_refuses_take_nothing_from_what_all_share() -> None:
+    limits = [
+        RateLimit(name="all", amount=160, window_seconds=600, per="global"),
+        RateLimit(name="t", kind="tokens", amount=1000, window_seconds=600),
+    ]
+    store = Picky()
+    store.pause = 0
+    limiter = Limiter(store, limits, AdmissionPolicy(), ManualClock())
+    for _ in range(20):  # from now on a chunk is there
+        limiter.reserve(CALLER, "default", Usage(1, 1, 0))
+    for _ in range(160):
+        with pytest.raises(ValueError, match="Too much"):
+            limiter.reserve(CALLER, "default", Usage(1, 60, 0))
+    for _ in range(140):
+        limiter.reserve(replace(CALLER, tenant="other", key_id="key-2"), "default", Usage(1, 1, 0))
 
 
 def test_groups_are_bounded_and_nobody_is_forgotten() -> None:

@@ -251,6 +251,21 @@ def test_only_contention_is_tried_again(world: World) -> None:
     assert world.charged() == 30
 
 
+def test_contention_after_a_commit_that_came_late_is_told_as_unknown(world: World) -> None:
+    """The late one has taken a number and charged, so the event must say why both are found."""
+
+    def late_and_then_contended() -> None:
+        if world.store.commits:
+            raise StoreContended("Busy.")
+        world.clock.advance(6)
+
+    world.store.before = late_and_then_contended
+    with pytest.raises(AdmissionUnavailable) as caught:
+        world.limiter(TOKENS).reserve(CALLER, "default", of(30))
+    assert caught.value.unknown is not None
+    assert caught.value.unknown.costs == (("tokens", 30),)
+
+
 def test_local_limits_forget_what_has_expired(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.admission.memory._SWEEP_AT", 5)
     world.store.down = True

@@ -1,0 +1,151 @@
+"""What an onlooker who knows the true time and every answer says of the limits: the least and the most they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.admission.counters import Rule, lease_window
+from shared.admission.port import Reservation, Usage
+from shared.admission.windows import Day, Window
+from shared.identity.caller import Caller
+from shared.policy.types import RateLimit
+from tests.support.virtual_time import SECOND
+
+SLACK = 2 * SECOND
+"""By so much may the time at which a charge is changed differ from the time at which it was asked for."""
+
+
+@dataclass(eq=False)
+class Admitted:
+    """A request that was let in."""
+
+    caller: Caller
+    client: int
+    at: int
+    """The store's time of its commit."""
+
+    reservation: Reservation
+    estimate: Usage
+    actual: Usage | None = None
+    settled_at: int | None = None
+    settled_surely: bool = True
+    """False where the store may not have taken the settlement."""
+
+    crashed: bool = False
+
+    @property
+    def runs(self) -> bool:
+        return self.settled_at is None and not self.crashed
+
+
+@dataclass(eq=False)
+class Lost:
+    """Charges that may lie in the store although nobody was let in for them."""
+
+    caller: Caller
+    at: int
+    usage: Usage
+    times: int
+
+
+@dataclass
+class Ledger:
+    """Every request that was let in, and every charge that may have been made."""
+
+    lease_seconds: int
+    deadline_ms: int
+    admitted: list[Admitted] = field(default_factory=list)
+    lost: list[Lost] = field(default_factory=list)
+
+    def rule(self, limit: RateLimit) -> Rule:
+        return Rule(limit, lease_window(self.lease_seconds, self.deadline_ms), self.deadline_ms)
+
+    def excess(self, limit: RateLimit, since: int) -> list[str]:
+        """Where more was let in than the limit grants, judged at each admission from ``since`` on."""
+        rule = self.rule(limit)
+        times = {each.at for each in self.admitted if each.at >= since}
+        found = []
+        for now in times:
+            sums: dict[str, int] = {}
+            for each in self.admitted:
+                if (who := subject(limit, each.caller)) is not None:
+                    sums[who] = sums.get(who, 0) + self._least(rule, each, now)
+            found += [f"{limit.name}: {total} for {who!r}" for who, total in sums.items() if total > limit.amount]
+        return found
+
+    def most(self, limit: RateLimit, caller: Caller, now: int) -> int:
+        """The most that the limit can hold for this caller in the store at ``now`` or later."""
+        rule, who = self.rule(limit), subject(limit, caller)
+        held = sum(self._most(rule, each, now) for each in self.admitted if subject(limit, each.caller) == who)
+        for each in self.lost:
+            if subject(limit, each.caller) == who and self._counts(rule, rule.lease or rule.period, each.at, now):
+                held += rule.cost(each.usage) * each.times
+        return held
+
+    def least(self, limit: RateLimit, caller: Caller, now: int) -> int:
+        """The least that the limit must hold for this caller at ``now``."""
+        rule, who = self.rule(limit), subject(limit, caller)
+        return sum(self._least(rule, each, now) for each in self.admitted if subject(limit, each.caller) == who)
+
+    def _least(self, rule: Rule, each: Admitted, now: int) -> int:
+        """What the limit must hold of a request at ``now`` at least."""
+        if each.at > now:
+            return 0
+        estimate, actual = rule.cost(each.estimate), rule.used(each.actual or each.estimate)
+        ended = each.settled_at is not None and each.settled_at <= now
+        runs = not ended and not each.crashed and now - each.at < self.lease_seconds * SECOND
+        if rule.limit.kind == "concurrency":
+            return int(runs)
+        inside = _inside(rule, each.at, now)
+        if rule.lease is None:
+            return actual if inside else 0
+        if each.settled_at is None or not ended or not each.settled_surely:
+            return estimate if runs and (inside or not isinstance(rule.period, Day)) else 0
+        spent_at = each.at if isinstance(rule.period, Day) else each.settled_at
+        return actual if _inside(rule, spent_at, now) else 0
+
+    def _most(self, rule: Rule, each: Admitted, now: int) -> int:
+        """What the limit can hold of a request at ``now`` at most: charges count for up to a bucket too long."""
+        estimate = rule.cost(each.estimate)
+        period = rule.lease or rule.period
+        held = estimate if self._counts(rule, period, each.at, now) else 0
+        if each.settled_at is None or each.actual is None:
+            return held
+        actual = rule.used(each.actual)
+        # A charge that is about to leave anyway is not corrected any more, and one that ends meanwhile not yet.
+        corrected = each.settled_surely and each.settled_at < min(now, each.at + _length(period) - SLACK)
+        if rule.lease is None:
+            return (actual if corrected else max(estimate, actual)) if held else 0
+        spent_at = each.at if isinstance(rule.period, Day) else each.settled_at + SLACK
+        spent = actual if self._counts(rule, rule.period, spent_at, now) else 0
+        return spent if corrected else held + spent
+
+    def _counts(self, rule: Rule, period: Window | Day, at: int, now: int) -> bool:
+        if isinstance(rule.period, Day) and rule.period.bucket(at) != rule.period.bucket(now):
+            # By the next midnight the one that asked may not know yet that it has passed.
+            return abs(rule.period.leaves(rule.period.bucket(at)) - now) < SLACK
+        return isinstance(period, Day) or now < at + period.length + period.width
+
+
+def counts_in(fields: Mapping[str, Any]) -> dict[str, int]:
+    """What a document counts, by name."""
+    counts = fields.get("c", fields)
+    return {name: value for name, value in counts.items() if type(value) is int and name != "seq"}
+
+
+def subject(limit: RateLimit, caller: Caller) -> str | None:
+    """Whom the limit counts."""
+    return {"key": caller.key_id, "user": caller.user, "tenant": caller.tenant, "global": ""}[limit.per]
+
+
+def _inside(rule: Rule, at: int, now: int) -> bool:
+    """Whether a charge made at ``at`` lies in the stretch of the limit's length that ends at ``now``."""
+    if isinstance(rule.period, Day):
+        return rule.period.bucket(at) == rule.period.bucket(now)
+    return now - at < rule.period.length
+
+
+def _length(period: Window | Day) -> int:
+    return 23 * 3600 * SECOND if isinstance(period, Day) else period.length
