@@ -191,14 +191,14 @@ MUTANTS = [
     Mutant(
         "a lease is never given back",
         _COUNTERS,
-        "            case _:\n                return 0",
-        "            case _:\n                return 1",
+        '"concurrency": lambda _: 0',
+        '"concurrency": lambda _: 1',
     ),
     Mutant(
         "a lease is given back twice",
         _COUNTERS,
-        "            case _:\n                return 0",
-        "            case _:\n                return -1",
+        '"concurrency": lambda _: 0',
+        '"concurrency": lambda _: -1',
     ),
     Mutant(
         "a hold is never released",
