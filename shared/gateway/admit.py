@@ -10,7 +10,7 @@ from shared.gateway.exchange import Exchange
 def admit(exchange: Exchange, estimate: Usage) -> dict[str, str]:
     """Reserve every limit for the exchange and return the headers that tell how they stand.
 
-    A denial that cost no commit is counted, not recorded by itself: whoever attacks must not fill the trail.
+    A denial that repeats an earlier one is counted, not recorded by itself: whoever attacks must not fill the trail.
 
     Raises:
         LimitExceeded: A limit is used up; the denial is recorded unless this process repeats an earlier one.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.admission.cells import counts_in
 from shared.admission.limiter import Limiter
 from shared.admission.port import LargerThanLimit, LimitExceeded, Usage
 from shared.clock import SystemClock
@@ -24,7 +25,6 @@ from shared.policy.types import AdmissionPolicy, RateLimit
 from shared.stores.documents import DocumentStore
 from shared.stores.firestore_documents import FirestoreDocuments
 from shared.stores.sqlite_documents import SqliteDocuments
-from tests.support.admission_ledger import counts_in
 
 TROUBLE = Caller("trouble", "key-trouble", "api_key", frozenset())
 QUIET = Caller("quiet", "key-quiet", "api_key", frozenset())

@@ -24,8 +24,8 @@ import pytest
 import urllib3
 import yaml
 
+from shared.admission.cells import counts_in
 from shared.stores.firestore_documents import FirestoreDocuments
-from tests.support.admission_ledger import counts_in
 from tests.support.firestore_front import FirestoreFront, firestore_front
 from tests.support.function_process import ROOT, FunctionProcess
 from tests.support.issuer import OidcIssuer

@@ -122,10 +122,8 @@ def test_a_client_that_leaves_before_the_answer_is_charged_for_all_that_was_rese
     target.upstream.script(upstream.silence())
     body = {"model": "default", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 500}
     headers = {"authorization": f"Bearer {target.key}"}
-    with pytest.raises(urllib3.exceptions.ReadTimeoutError):
-        urllib3.PoolManager(retries=False).request(
-            "POST", f"{target.stack.url}/v1/chat/completions", json=body, headers=headers, timeout=0.5
-        )
+    with urllib3.PoolManager(retries=False) as http, pytest.raises(urllib3.exceptions.ReadTimeoutError):
+        http.request("POST", f"{target.stack.url}/v1/chat/completions", json=body, headers=headers, timeout=0.5)
     used = target.used()
     assert used["at-once"] == 0
     assert 500 < used["tokens"] < 800

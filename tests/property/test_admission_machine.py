@@ -22,7 +22,7 @@ from shared.admission.windows import Day
 from shared.errors import StoreContended, StoreUnavailable
 from shared.identity.caller import DEFAULT_SCOPES, Caller
 from shared.policy.types import AdmissionPolicy, RateLimit
-from tests.support.admission_ledger import Admitted, Ledger, Lost, counts_in, subject
+from tests.support.admission_ledger import Admitted, Ledger, Lost, subject
 from tests.support.virtual_time import SECOND, ManualClock, SkewedClock, VirtualDocuments
 
 LEASE_SECONDS = 20

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from shared.admission.counters import Rule, lease_window
 from shared.admission.port import Reservation, Usage
@@ -127,12 +125,6 @@ class Ledger:
             # By the next midnight the one that asked may not know yet that it has passed.
             return abs(rule.period.leaves(rule.period.bucket(at)) - now) < SLACK
         return isinstance(period, Day) or now < at + period.length + period.width
-
-
-def counts_in(fields: Mapping[str, Any]) -> dict[str, int]:
-    """What a document counts, by name."""
-    counts = fields.get("c", fields)
-    return {name: value for name, value in counts.items() if type(value) is int and name != "seq"}
 
 
 def subject(limit: RateLimit, caller: Caller) -> str | None:

@@ -16,7 +16,6 @@ from shared.identity.caller import Caller
 from shared.policy.types import AdmissionPolicy, RateLimit
 from shared.stores.documents import CommitResult, Delete, Write
 from shared.stores.grouping import LARGEST_GROUP, Groups
-from tests.support.admission_ledger import counts_in
 from tests.support.stores import wait_until
 from tests.support.virtual_time import ManualClock, VirtualDocuments
 
