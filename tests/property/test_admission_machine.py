@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, Phase, assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from shared.admission.cells import counts_in
 from shared.admission.limiter import Limiter
 from shared.admission.port import AdmissionUnavailable, LargerThanLimit, LimitExceeded, Reservation, Usage
 from shared.admission.windows import Day

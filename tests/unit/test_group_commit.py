@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from shared.admission.cells import counts_in
 from shared.admission.limiter import Limiter
 from shared.admission.port import LimitExceeded, Usage
 from shared.errors import ServiceUnavailable, StoreUnavailable
