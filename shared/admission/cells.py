@@ -4,9 +4,9 @@ One document for each subject (key, user, tenant, everyone), window length and e
 
     admission/<hash>  { <limit>_<bucket>: n, …, seq: n, expires_at: … }
 
-The counts are no map of their own: where a field of a map changes, an index over the map changes as a whole, which
-on the emulator makes the same commit twice as long. No index is wanted here at all; ``docs/admission.md`` says how
-to do without.
+The counts are no map of their own: the emulator takes twice the time of the same commit for one that changes a
+field of a map, presumably since its index over the map changes as a whole. No index is wanted here at all;
+``docs/admission.md`` says how to do without.
 
 The window's length is part of a document's identity because a document lives for some windows: the
 buckets of a short window beside a long one would pile up in idle hours, when nobody removes them.

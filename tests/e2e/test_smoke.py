@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 from shared.stores.connect import connect_documents
@@ -11,14 +12,13 @@ from shared.stores.connect import connect_documents
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def smoke(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["make", "--silent", "smoke", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_it_reports_and_leaves_nothing_behind(firestore_project: str) -> None:
-    done = smoke(f"PROJECT={firestore_project}", "ARGS=--json --commits 10 --threads 4 --seconds 1")
+    few = ("--commits", "10", "--threads", "4", "--seconds", "1")
+    done = run(sys.executable, "-m", "tests.smoke", "--project", firestore_project, "--json", *few)
     assert done.returncode == 0, done.stderr + done.stdout
     told = json.loads(done.stdout)
     assert all(each["holds"] is not False for each in told["found"])
@@ -31,12 +31,12 @@ def test_it_reports_and_leaves_nothing_behind(firestore_project: str) -> None:
 
 
 def test_it_wants_a_project() -> None:
-    done = smoke()
+    done = run("make", "smoke")
     assert done.returncode == 2
     assert "PROJECT=" in done.stderr
 
 
 def test_it_says_what_it_does() -> None:
-    done = smoke("ARGS=--help")
+    done = run("make", "smoke", "ARGS=--help")
     assert done.returncode == 0
     assert "wardgate-smoke-" in done.stdout
