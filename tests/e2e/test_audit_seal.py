@@ -25,7 +25,7 @@ from shared.identity.ed25519 import read_jwks
 from shared.local.prepare import prepare
 from shared.policy.types import Audit
 from shared.settings import load_settings
-from shared.stores.connect import connect_secrets
+from shared.stores.connect import connect_documents, connect_secrets
 from shared.stores.folder_objects import FolderObjects
 from shared.stores.secret_reader import SecretReader
 from tests.support.audit_events import MemoryBus, interaction, store_all
@@ -44,7 +44,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = load_settings(environ={"WARDGATE_ENV": "development", "WARDGATE_HOME": str(home)})
     prepare(settings)
     bus = MemoryBus()
-    peppers = SecretReader(connect_secrets(settings.secrets), "production")
+    peppers = SecretReader(connect_secrets(settings.secrets), connect_documents(settings.documents), "production")
     writer = ChainWriter(bus, peppers, Audit(), SystemClock(), "//wardgate/guard")
     for tenant, user in (("acme", "ann"), ("acme", "bob"), ("other", "ann")):
         caller = Caller(tenant, "key-1", "api_key", frozenset())

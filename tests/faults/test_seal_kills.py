@@ -106,13 +106,15 @@ def test_sealers_that_are_killed_under_load(home: Path, seed: int) -> None:
     events = [event for _ in range(4) for event in trail.numbered(chance.randint(5, 60), epoch=epoch, store=False)]
     arriving = chance.sample(events, len(events)) + chance.sample(events, len(events) // 3)
     sealers = [start_sealer(home) for _ in range(2)]
+    kills = chance.randint(1, 3)
     try:
         while arriving:
-            some = chance.randint(1, 40)
+            some = chance.randint(10, 80)
             store_all(arriving[:some], trail.objects)
             del arriving[:some]
-            if chance.random() < 0.5:
+            if kills and chance.random() < 0.6:
                 time.sleep(chance.random() * 0.05)
+                kills -= 1
                 victim = chance.randrange(2)
                 end(sealers[victim])
                 sealers[victim] = start_sealer(home)
