@@ -150,6 +150,7 @@ EXPECTED = {
     "audit_archive": [("GET", "/healthz", 200, b"ok"), ("POST", "/", 415, b"malformed_event")],
     "audit_warehouse": [("GET", "/healthz", 200, b"ok"), ("POST", "/", 415, b"malformed_event")],
     "audit_alerts": [("GET", "/healthz", 200, b"ok"), ("POST", "/", 415, b"malformed_event")],
+    "audit_seal": [("GET", "/healthz", 200, b"ok"), ("GET", "/", 405, b"method_not_allowed")],
     "rotate_secrets": [("GET", "/healthz", 200, b"ok"), ("GET", "/", 200, b"api-key-pepper")],
 }
 

@@ -14,7 +14,7 @@ import pytest
 import urllib3
 
 from shared.audit.record import seal
-from shared.audit.verify import verify
+from shared.audit.verify import Verifier
 from shared.audit.writer import ChainWriter
 from shared.clock import SystemClock
 from shared.policy.types import Audit
@@ -196,7 +196,7 @@ def test_a_chain_is_pushed_to_the_archive(pubsub_project: PubsubProject, archive
     writer.close()
     objects = FolderObjects(home / "objects")
     wait_until(lambda: len(list(objects.list("archive/"))) == 22)
-    assert verify(objects, datetime.now(UTC)).sound
+    assert Verifier(objects, {}).verify(datetime.now(UTC)).integrity.sound
     assert "audit.refused" not in archive.output
 
 

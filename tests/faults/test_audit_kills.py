@@ -22,7 +22,7 @@ import pytest
 import urllib3
 
 from shared.audit.record import Record, read_record
-from shared.audit.verify import verify
+from shared.audit.verify import Verifier
 from shared.stores.folder_objects import FolderObjects
 from shared.stores.sqlite_documents import SqliteDocuments
 from tests.support import openai_server as upstream
@@ -163,14 +163,15 @@ def test_the_trail_is_whole_afterwards(load: Load) -> None:
     assert load.begun <= ids(everything, "wardgate.interaction.started")
 
     later = datetime.now(UTC) + timedelta(hours=1)  # when nothing is on its way any more
-    assert verify(FolderObjects(load.stack.home / "objects"), later).faults == ()
+    documents = SqliteDocuments(load.stack.home / "documents.db", timeout_seconds=5)
+    found = Verifier(FolderObjects(load.stack.home / "objects"), {}, documents).verify(later)
+    assert [*found.integrity.faults.shown, *found.completeness.faults.shown] == []
     for chain in chains.values():
         closed = chain[max(chain)].type == "wardgate.chain.close"
         begun = {seq for seq, record in chain.items() if record.type == "wardgate.interaction.started"}
         ended = {record.attributes.get("wardgate.started.seq") for record in chain.values()} - {None}
         assert ended <= begun
         assert not closed or begun == ended, "a stream without its end in a chain that has one"
-    documents = SqliteDocuments(load.stack.home / "documents.db", timeout_seconds=5)
     heads = {head.id: head.fields for head in documents.list("audit_heads")}
     for uid, head in heads.items():
         assert chains[uid][head["seq"]].fingerprint == head["fingerprint"], "a head that the archive does not have"

@@ -31,7 +31,8 @@ from shared.audit.record import (
     Record,
     read_record,
 )
-from shared.audit.verify import Verification, verify
+from shared.audit.verdicts import Verification
+from shared.audit.verify import Verifier
 from shared.audit.writer import ChainWriter
 from shared.errors import StoreUnavailable
 from shared.policy.types import Audit
@@ -84,7 +85,14 @@ def records(bus: MemoryBus) -> list[Record]:
 def check(bus: MemoryBus) -> Verification:
     objects = MemoryObjects()
     store_all(bus.events, objects)
-    return verify(objects, datetime(2030, 1, 1, tzinfo=UTC))
+    return Verifier(objects, {}).verify(datetime(2030, 1, 1, tzinfo=UTC))
+
+
+def is_whole(bus: MemoryBus) -> bool:
+    """Whether nothing is altered or missing; the admission numbers of these interactions are made up."""
+    found = check(bus)
+    missing = {fault.kind for fault in found.completeness.faults.shown} - {"unrecorded"}
+    return found.integrity.sound and not missing
 
 
 def in_threads(count: int, work: Callable[[], object]) -> None:
@@ -111,7 +119,7 @@ def test_as_many_events_are_under_way_as_there_are_requests(bus: MemoryBus) -> N
     in_threads(8, lambda: writer.record(interaction()))
     writer.close()
     assert [record.seq for record in records(bus)] == list(range(10))
-    assert check(bus).sound
+    assert is_whole(bus)
 
 
 @pytest.mark.parametrize("mode", ["fail_close", "best_effort"])
@@ -143,7 +151,7 @@ def test_a_bus_that_fails_at_random_loses_nothing(bus: MemoryBus, journals: Jour
         writer._outbox.catch_up(writer._chain)
     writer.close()
     chain = records(bus)
-    assert check(bus).faults == ()
+    assert is_whole(bus)
     named = [seq for record in chain for seq in record.attributes.get("wardgate.audit.withheld", [])]
     assert sorted(named) == sorted(withheld)
     assert {record.seq for record in chain if record.type == INTERACTION} == {*told, *withheld}
@@ -183,7 +191,7 @@ def test_what_one_process_could_not_send_the_next_one_sends(bus: MemoryBus, jour
     assert left(journals) == []
     first = bus.events[0].id.split("/")[0]
     assert [event.id for event in bus.events if event.id.startswith(first)] == [f"{first}/{seq}" for seq in range(6)]
-    assert check(bus).sound
+    assert is_whole(bus)
 
 
 def test_while_the_bus_is_down_only_the_journal_grows(
@@ -200,7 +208,7 @@ def test_while_the_bus_is_down_only_the_journal_grows(
     assert writer.record(interaction()).published
     writer.close()
     assert [record.seq for record in records(bus)] == list(range(24))
-    assert check(bus).sound
+    assert is_whole(bus)
 
 
 def test_a_journal_stays_small(
@@ -228,7 +236,8 @@ def test_a_full_journal_loses_nothing_that_the_bus_takes(
     for _ in range(20):
         writer.record(interaction())
     writer.close()
-    assert check(bus) == Verification(22, 1, 0, (), ())
+    assert is_whole(bus)
+    assert check(bus).events == 22
 
 
 def test_without_a_folder_there_is_no_journal(bus: MemoryBus, tmp_path: Path) -> None:
@@ -237,7 +246,7 @@ def test_without_a_folder_there_is_no_journal(bus: MemoryBus, tmp_path: Path) ->
     writer.record(interaction())
     writer.record(interaction())
     writer.close()
-    assert check(bus).sound
+    assert is_whole(bus)
 
 
 @pytest.mark.parametrize("damage", [b"+{", b"+not a record\n", b"-notanumber\n\x00\x00", b"\n\n+"])
@@ -296,7 +305,7 @@ def test_a_process_killed_with_events_under_way_leaves_no_gap(bus: MemoryBus, tm
     found = [record.seq for record in records(bus) if record.chain_uid == killed]
     assert found == list(range(len(found)))
     assert set(acknowledged) <= set(found)
-    assert check(bus).faults == ()
+    assert is_whole(bus)
     assert check(bus).chains == 2
 
 
@@ -474,7 +483,7 @@ def test_the_first_is_told_at_once_and_the_others_together(bus: MemoryBus, clock
     first = next(record for record in records(bus) if record.type == DENIALS).attributes
     assert first["wardgate.denials.limit"] == "requests-per-minute"
     assert first["wardgate.key.id"] == "key-1"
-    assert check(bus).sound
+    assert is_whole(bus)
 
 
 def test_a_flood_costs_one_event_for_each_key_and_ten_seconds(bus: MemoryBus, clock: ManualClock) -> None:
@@ -500,7 +509,7 @@ def test_counts_wait_for_a_bus_that_is_down(bus: MemoryBus, clock: ManualClock) 
     writer.turned_away(DENIED)
     writer.close()
     assert sum(count for _, count, _, _ in counted(bus)) == 4
-    assert check(bus).sound
+    assert is_whole(bus)
 
 
 def test_a_child_does_not_tell_its_parents_counts(bus: MemoryBus) -> None:
