@@ -35,16 +35,10 @@ class Deployed:
         venv = folder / "venv"
         run(sys.executable, "-m", "venv", "--without-pip", venv)
         self.bin = venv / "bin"
-        options = (
-            "--quiet",
-            "--no-input",
-            "--disable-pip-version-check",
-            "--no-compile",
-            "--no-deps",
-            "--require-hashes",
-        )
-        pip = (sys.executable, "-m", "pip", "--python", self.bin / "python", "install", *options)
-        run(*pip, "-r", self.source / "requirements.txt")
+        into = ("--quiet", "--no-deps", "--require-hashes", "-r", self.source / "requirements.txt")
+        uv = (sys.executable, "-m", "uv", "pip", "install", "--python", self.bin / "python", *into)
+        if subprocess.run(uv, capture_output=True, check=False).returncode:  # an index that only pip is told of
+            run(sys.executable, "-m", "pip", "--python", self.bin / "python", "install", "--no-compile", *into)
         prepare(load_settings(environ={"WARDGATE_ENV": "development", "WARDGATE_HOME": str(self.home)}))
         self.environment = {"PATH": f"{self.bin}:/usr/bin:/bin", "LANG": "C.UTF-8", "WARDGATE_HOME": str(self.home)}
 

@@ -162,7 +162,7 @@ def test_what_a_sink_refuses_is_a_dead_letter_that_can_be_delivered_after_all(
         (letter,) = dead_letters.dead_letters(1)
         assert (letter.sink, letter.event) == ("archive", refused)
         assert letter.attempts == len(archive.received)
-    assert alerts.ids() == ["chain/1"]
+    wait_until(lambda: alerts.ids() == ["chain/1"])
 
     archive.answer = lambda received: 204
     archive.received.clear()

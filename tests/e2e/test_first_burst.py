@@ -7,17 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
-import pytest
-
 from tests.support.raw_http import exchange, request_bytes
 from tests.support.stack import LocalStack
 
 _CALLS = 16
 
 
-@pytest.mark.parametrize("attempt", range(3))
-def test_every_call_of_the_first_burst_is_answered(tmp_path: Path, attempt: int) -> None:
-    """Fresh each time: what went wrong here once killed the process only while types were met for the first time."""
+def test_every_call_of_the_first_burst_is_answered(tmp_path: Path) -> None:
     with LocalStack(tmp_path / "home") as stack, ThreadPoolExecutor(_CALLS) as threads:
         processes = stack.processes()
         together = Barrier(_CALLS)

@@ -1,6 +1,6 @@
 """Keys that change while chats go on: the real stack, and an upstream that serves no call with a wrong key.
 
-``make test-faults ROUNDS=20`` makes twenty rotations.
+At least five rotations; ``make test-faults ROUNDS=20`` makes twenty.
 """
 
 import json
@@ -22,7 +22,7 @@ from shared.stores.sqlite_documents import SqliteDocuments
 from tests.support.rotation import NAME, MemoryProvider, managed
 from tests.support.stack import LocalStack
 
-ROTATIONS = int(os.environ.get("WARDGATE_FAULT_ROUNDS") or 5)
+ROTATIONS = max(5, int(os.environ.get("WARDGATE_FAULT_ROUNDS") or 0))
 NOW = Order(before=FOREVER)
 HTTP = urllib3.PoolManager(maxsize=16, retries=False)
 ANSWER = {

@@ -33,7 +33,7 @@ def size(path: str, fields: dict[str, Any]) -> int:
     return 32 + len(path) + 16 + sum(len(name) + 1 + 8 for name in fields)
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(
     st.lists(st.one_of(st.floats(0.2, 20), st.floats(1, 400), st.floats(60, 40_000)), min_size=1, max_size=6),
     st.floats(0, 30),
