@@ -9,7 +9,7 @@ from shared.guards.inspection import Armed
 from shared.guards.output import Expected
 from shared.guards.parts import Form, Part
 from shared.guards.pipeline import Pipeline
-from shared.guards.port import Finding, Guard
+from shared.guards.port import Background, Finding, Guard
 from shared.models.wire import (
     AnswerFunction,
     AnswerMessage,
@@ -26,9 +26,9 @@ from shared.models.wire import (
 class AnswerRules:
     """What all choices of one answer share: the guards, how much they hold back, and how much text there is."""
 
-    def __init__(self, pipeline: Pipeline, request: ChatRequest) -> None:
+    def __init__(self, pipeline: Pipeline, request: ChatRequest, background: Background) -> None:
         self.expected = Expected.of(request)
-        self.scan = pipeline.scan("output")
+        self.scan = pipeline.scan("output", background)
         self.characters = 0
         self._output = pipeline.output
         armed = pipeline.guards("output")
@@ -47,7 +47,7 @@ class AnswerRules:
 
     def text(self, path: str, form: Form, reach: int | None) -> HeldText:
         """A text of the answer that is about to grow."""
-        return HeldText(path, form, reach, self._look)
+        return HeldText(path, form, reach, self._look, self._undecided)
 
     def take(self, held: HeldText, fragment: str) -> str:
         """Add to a text; answers what may leave of it."""
@@ -71,6 +71,10 @@ class AnswerRules:
         """A finding where the answer is too long."""
         guard = self._output.guard
         return () if guard is None else self.scan.attempt(self._output, lambda: guard.oversize(self.characters))
+
+    def _undecided(self, window: str) -> int:
+        """From which index of a window on an acting guard may still find something else."""
+        return min((_undecided(armed.guard, window) for armed in self._acting if armed.guard), default=len(window))
 
     def _look(self, part: Part) -> list[Finding] | None:
         (found,) = self.scan.over(self._acting, [part], [part.read()])
@@ -226,15 +230,22 @@ class _HeldCall:
         return AnswerToolCall(identifier, AnswerFunction(name, arguments))
 
 
+def _undecided(guard: Guard, window: str) -> int:
+    reach = guard.reach
+    held = 0 if reach.characters is None else max(len(window) - reach.characters, 0)
+    return held if reach.undecided is None else max(held, reach.undecided(window))
+
+
 def _longest_reach(acting: Sequence[Armed[Guard]]) -> int | None:
     """The longest reach of the guards; None where one of them judges only the whole."""
-    longest = 0
+    longest = replaced = 0
     for armed in acting:
         if armed.guard is not None:
             if armed.guard.reach.characters is None:
                 return None
             longest = max(longest, armed.guard.reach.characters)
-    return longest
+            replaced = max(replaced, armed.guard.reach.replaces)
+    return longest + replaced
 
 
 def _joined(first: Delta, second: Delta) -> Delta:

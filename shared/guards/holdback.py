@@ -16,6 +16,7 @@ from shared.guards.parts import Form, Part
 from shared.guards.port import Finding
 from shared.guards.redaction import MARK
 from shared.text.canonical import has_controls
+from shared.text.markdown_code import IN_DOUBT, MOST_LINE, START, code_in
 
 Look = Callable[[Part], Sequence[Finding] | None]
 """What the acting guards find in a part, located in it; None where one failed without which nothing may pass."""
@@ -29,9 +30,10 @@ class HeldText:
         form: What it is.
         reach: Characters to hold back; 0 where no guard acts; None to hold everything until ``finish``.
         look: Asked for each window; not asked where ``reach`` is 0.
+        undecided: From which index of a window on findings may still begin or change; asked where there is a reach.
     """
 
-    def __init__(self, path: str, form: Form, reach: int | None, look: Look) -> None:
+    def __init__(self, path: str, form: Form, reach: int | None, look: Look, undecided: Callable[[str], int]) -> None:
         self.findings: list[Finding] = []
         """What the acting guards found, located in the text as it came."""
 
@@ -43,6 +45,8 @@ class HeldText:
         self._form = form
         self._reach = reach
         self._look = look
+        self._undecided = undecided
+        self._before = START
         self._received: list[str] = []
         self._passed: list[str] = []
         self._removed: list[int] = []
@@ -72,7 +76,7 @@ class HeldText:
         if self._reach is None:
             return ""
         self._window += text
-        decided = self.length - self._reach
+        decided = self._window_start + self._undecided(self._window)
         return self._advance(decided) if decided > self._decided else ""
 
     def finish(self) -> str:
@@ -84,6 +88,9 @@ class HeldText:
     def part(self, text: str) -> Part:
         """``text``, which is some of it, as a part of the answer."""
         return Part(self._path, "user", text, self._form, None, "", cut_escapes=False)
+
+    def _windowed(self) -> Part:
+        return Part(self._path, "user", self._window, self._form, None, "", cut_escapes=False, before=self._before)
 
     def original(self, finding: Finding) -> Finding:
         """``finding``, located in the canonical text, as it is in the text as it came."""
@@ -107,11 +114,13 @@ class HeldText:
 
     def _advance(self, decided: int) -> str:
         """Decide every finding that starts before ``decided`` and let the text up to there go."""
-        found = self._look(self.part(self._window))
+        found = self._look(self._windowed())
         if found is None:
             self.blocked = True
             return ""
-        released = self._release(self._due(found, decided), decided)
+        due = self._due(found, decided)
+        decided = _whole_cuts(due, decided)
+        released = self._release([finding for finding in due if finding.span[0] < decided], decided)
         self._decided = decided
         if self.blocked and self._reach is None:
             return ""
@@ -121,9 +130,11 @@ class HeldText:
 
     def _release(self, findings: Sequence[Finding], decided: int) -> str:
         pieces: list[str] = []
-        for finding in findings:
+        for index, finding in enumerate(findings):
             self.findings.append(self.original(finding))
             start, end = finding.span
+            if finding.action == "flag":
+                continue
             apart = start >= self._out  # else it overlaps what is being cut already
             if apart:
                 pieces.append(self._between(self._out, start))
@@ -131,7 +142,7 @@ class HeldText:
                 self.blocked = True
                 return "".join(pieces)
             if apart:
-                pieces.append(MARK)
+                pieces.append(_instead_of(finding, findings[index + 1 :]))
             self._out = max(self._out, end)
         if decided > self._out:
             pieces.append(self._between(self._out, decided))
@@ -149,8 +160,36 @@ class HeldText:
         return self._window[start - self._window_start : end - self._window_start]
 
     def _trim(self) -> None:
-        """Forget what no later look needs."""
-        keep = self._decided - (self._reach or 0)
-        if keep > self._window_start:
-            self._window = self._window[keep - self._window_start :]
-            self._window_start = keep
+        """Forget what no later look needs; the window begins with a line, unless code is in doubt anyway."""
+        keep = self._decided - (self._reach or 0) - self._window_start
+        if keep <= 0:
+            return
+        if self._before.blocks_sure:
+            line = self._window.rfind("\n", 0, keep) + 1
+            if line:
+                keep = line
+                self._before = code_in(self._window[:line], self._before).after
+            elif keep >= MOST_LINE:
+                self._before = IN_DOUBT
+            else:
+                return
+        self._window = self._window[keep:]
+        self._window_start += keep
+
+
+def _whole_cuts(findings: Sequence[Finding], decided: int) -> int:
+    """How far a text may be decided so that no cut with a replacement of its own is decided before its end is."""
+    for finding in findings:
+        if finding.replacement is not None and finding.action == "redact" and finding.span[1] > decided:
+            return finding.span[0]
+    return decided
+
+
+def _instead_of(finding: Finding, later: Sequence[Finding]) -> str:
+    """What stands in the place of a cut; where another one overlaps, the mark alone, since it could show that one's."""
+    for other in later:
+        if other.span[0] >= finding.span[1]:
+            break
+        if other.action != "flag" and (other.span, other.replacement) != (finding.span, finding.replacement):
+            return MARK
+    return MARK if finding.replacement is None else finding.replacement

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import msgspec
@@ -12,8 +12,8 @@ from shared.guards.injection import injection_guard
 from shared.guards.inspection import AnswerInspection, Armed, Inspection, RequestInspection, Scan, told
 from shared.guards.output import Expected, OutputGuard
 from shared.guards.parts import Part, Parts, answer_parts, canonical_text, request_parts, with_texts
-from shared.guards.port import Channel, Direction, Finding, Guard, GuardRun
-from shared.guards.redaction import redact
+from shared.guards.port import Background, Channel, Direction, Finding, Guard, GuardRun
+from shared.guards.redaction import cuts_of, redact
 from shared.guards.sizes import check_sizes
 from shared.guards.suspicious import suspicious_guard
 from shared.models.wire import AnswerMessage, ChatCompletion, ChatRequest
@@ -97,12 +97,20 @@ class Pipeline:
             request=with_texts(request, parts.texts, _changed(parts.texts, texts, found)),
         )
 
-    def inspect_answer(self, completion: ChatCompletion, request: ChatRequest) -> AnswerInspection:
-        """Inspect every text of the answer to ``request``; ``completion`` itself is left as it is."""
+    def inspect_answer(
+        self, completion: ChatCompletion, request: ChatRequest, background: Background | None = None
+    ) -> AnswerInspection:
+        """Inspect every text of the answer to ``request``; ``completion`` itself is left as it is.
+
+        Args:
+            completion: The answer.
+            request: As it went on to the model.
+            background: What else is known of it; None: nothing.
+        """
         expected = Expected.of(request)
         parts = answer_parts(completion, expected.content_form)
         texts = [part.read() for part in parts]
-        scan = self.scan("output")
+        scan = self.scan("output", background or Background(request))
         scan.bytes_seen = sum(len(text.canonical.text.encode()) for text in texts)
         found = scan.over(self.guards("output"), parts, texts)
         answer = with_texts(completion, parts, _changed(parts, texts, found))
@@ -150,9 +158,9 @@ class Pipeline:
         """The guards over text of one direction, also those that are off."""
         return tuple(armed for armed in self._texts if direction in armed.directions)
 
-    def scan(self, direction: Direction) -> Scan:
+    def scan(self, direction: Direction, background: Background | None = None) -> Scan:
         """A new pass of all guards of one direction."""
-        return Scan(direction, self._armed(direction))
+        return Scan(direction, self._armed(direction), background)
 
     def _armed(self, direction: Direction) -> tuple[Armed[Guard | OutputGuard], ...]:
         return (*self.guards(direction), self.output) if direction == "output" else self.guards(direction)
@@ -166,15 +174,11 @@ class Pipeline:
             )
 
 
-def _cuts(findings: Iterable[Finding]) -> list[tuple[int, int]]:
-    return [finding.span for finding in findings if finding.enforced and finding.action == "redact"]
-
-
 def _changed(parts: Sequence[Part], texts: Sequence[Text], found: Sequence[Sequence[Finding]]) -> dict[int, str]:
     """The texts that may not go on as they came, by their index, as they may."""
     changed = {}
     for index, (part, text, findings) in enumerate(zip(parts, texts, found, strict=True)):
-        cuts = _cuts(findings) if findings else None
+        cuts = cuts_of(findings) if findings else None
         passed = redact(text, cuts) if cuts else text.views[0].text
         if passed != part.text:
             changed[index] = passed

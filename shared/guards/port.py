@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, TypeVar
 
+from shared.models.wire import ChatRequest
 from shared.text.canonical import Text
+from shared.text.markdown_code import START, Blocks
 
 Direction = Literal["input", "output"]
 Channel = Literal["user", "document", "tool"]
@@ -16,6 +18,8 @@ Action = Literal["block", "redact", "flag"]
 RunStatus = Literal["ran", "monitor", "skipped", "failed_open", "failed_closed"]
 """What became of a guard: it ran; it ran in monitor mode; it did not run; or it failed, and the text
 went on unseen (``failed_open``) or was refused (``failed_closed``)."""
+
+Known = TypeVar("Known")
 
 Verdict = Literal["allow", "flag", "redact", "block"]
 VERDICTS: tuple[Verdict, ...] = ("allow", "flag", "redact", "block")
@@ -48,6 +52,10 @@ class Finding:
     part: str = ""
     """The part of the request or answer, as ``messages[0].content``."""
 
+    replacement: str | None = None
+    """What a redaction puts in the span's place, unless another one overlaps; None: ``[FILTERED]``.
+    Fit to stand within a JSON string as it is."""
+
     def at(self, part: str) -> Finding:
         """The same finding, located in ``part``."""
         return replace(self, part=part)
@@ -64,6 +72,13 @@ class Reach:
     A bounded guard is local: whether it finds a span depends on no more than this many characters,
     the span and its context together, so that a window shows it the same as the whole text does."""
 
+    undecided: Callable[[str], int] | None = None
+    """For a guard that mostly needs less: from which index of a text on a finding may still begin or change
+    with what follows. Never asked to be right about more than the last ``characters``."""
+
+    replaces: int = 0
+    """The longest span that it redacts with a replacement of its own; such a span is held until its end is decided."""
+
 
 def bounded(characters: int) -> Reach:
     """The reach of a guard whose findings span at most ``characters``, with their context."""
@@ -75,11 +90,42 @@ SEPARATOR = "\x1e"
 
 
 @dataclass(frozen=True, slots=True)
+class Background:
+    """What is known of the request whose answer is inspected."""
+
+    request: ChatRequest
+    """As it went on to the model, but for what stands below."""
+
+    system_prompt: str | None = field(default=None, repr=False)
+    """The policy's own, which the caller does not see."""
+
+    canary: str | None = field(default=None, repr=False)
+    """The random word that was planted in it."""
+
+    _known: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def once(self, key: object, find_out: Callable[[], Known]) -> Known:
+        """What ``find_out`` answers, which is asked once for each request. Not for several threads."""
+        if key not in self._known:
+            self._known[key] = find_out()
+        known: Known = self._known[key]
+        return known
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What a guard may know of the text it inspects."""
 
     direction: Direction
     channel: Channel = "user"
+    path: str = ""
+    """The part that it is, as ``choices[0].message.content``; empty where it belongs to no request."""
+
+    before: Blocks = START
+    """What was open where the text begins, if it is a window over a longer one."""
+
+    background: Background | None = None
+    """In answers only."""
 
 
 class Guard(Protocol):

@@ -18,6 +18,7 @@ from shared.guards.choices import AnswerRules, HeldChoice
 from shared.guards.inspection import AnswerInspection, told
 from shared.guards.parts import answer_parts, canonical_text
 from shared.guards.pipeline import Pipeline
+from shared.guards.port import Background
 from shared.models.wire import ChatChunk, ChatCompletion, ChatRequest, ChunkChoice, Delta
 
 _NOTHING = Delta()
@@ -29,10 +30,11 @@ class AnswerStream:
     Args:
         pipeline: The guards.
         request: The request that is being answered, as it went on to the model.
+        background: What else is known of it; None: nothing.
     """
 
-    def __init__(self, pipeline: Pipeline, request: ChatRequest) -> None:
-        self._rules = AnswerRules(pipeline, request)
+    def __init__(self, pipeline: Pipeline, request: ChatRequest, background: Background | None = None) -> None:
+        self._rules = AnswerRules(pipeline, request, background or Background(request))
         self._asked_for = request.n or 1
         self._assembler = Assembler()
         self._choices: dict[int, HeldChoice] = {}
@@ -40,7 +42,7 @@ class AnswerStream:
 
     @property
     def hold_back(self) -> int | Literal["whole"]:
-        """How many characters of the content are held back; tool calls may be held longer."""
+        """The most characters of the content that are held back; tool calls may be held longer."""
         return "whole" if self._rules.content_reach is None else self._rules.content_reach
 
     @property

@@ -1,0 +1,96 @@
+"""Tags in a text, found as HTML's tokenizer delimits them, their attributes read by html5ever (through nh3)."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+MOST_TAG = 512
+"""Longest tag in characters; one that goes on is told as if it ended there."""
+
+_OPENS = re.compile(r"<(?:(/?)([A-Za-z][^\s/>]*)|[!?/])")
+_NEXT = re.compile(r"[>=]")
+_QUOTED = re.compile(r"[ \t\n\f]*([\"'])")
+
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*)[ ]*:")
+_IGNORED = str.maketrans("", "", "".join(map(chr, range(32))))
+
+
+class Tag(Struct, frozen=True):
+    """A tag, comment or declaration."""
+
+    start: int
+    end: int
+    name: str
+    """In lower case; empty for what is no tag."""
+
+    closing: bool
+    """Whether it is an end tag."""
+
+    complete: bool
+    """Whether its ``>`` is there, near enough."""
+
+
+def tags(text: str) -> Iterator[Tag]:
+    """Every tag in ``text``. One may begin within another that is not complete: browsers and Markdown differ there."""
+    position = 0
+    while (opened := _OPENS.search(text, position)) is not None:
+        start = opened.start()
+        limit = min(len(text), start + MOST_TAG)
+        end = _end(text, opened.end(), limit)
+        yield Tag(start, limit if end == -1 else end, (opened[2] or "").lower(), bool(opened[1]), end != -1)
+        position = start + 1
+
+
+def unfinished(text: str, start: int) -> int:
+    """Where the first tag begins, from ``start`` on, that is not complete and may yet be; the length if there is none."""
+    for found in tags(text[start:]):
+        if not found.complete and found.end - found.start < MOST_TAG:
+            return start + found.start
+    return len(text) - 1 if text.endswith(("<", "</")) and len(text) else len(text)
+
+
+def attributes(tag: str) -> list[tuple[str, str]]:
+    """Names and values of a start tag's attributes, decoded as a browser decodes them."""
+    if "=" not in tag:
+        return []
+    import nh3  # only answers with markup pay for it
+
+    read: list[tuple[str, str]] = []
+
+    def note(_: str, name: str, value: str) -> str:
+        read.append((name, value))
+        return value
+
+    opened = _OPENS.match(tag)
+    rest = tag[opened.end() :] if opened else tag
+    nh3.clean(
+        # Attributes are read alike in every tag, but some tags are dropped outside of their context.
+        "<span" + (rest if rest.endswith(">") else rest + ">"),
+        tags={"span"},
+        attributes={},
+        generic_attribute_prefixes={""},
+        attribute_filter=note,
+        link_rel=None,
+        url_schemes=set(_SCHEME.findall(html.unescape(tag).translate(_IGNORED).lower())),  # none is dropped unseen
+    )
+    return read
+
+
+def _end(text: str, at: int, limit: int) -> int:
+    """The end of a tag whose name has been read, or -1; a ``>`` between quotes after ``=`` does not end it."""
+    while (found := _NEXT.search(text, at, limit)) is not None:
+        at = found.end()
+        if found[0] == ">":
+            return at
+        quoted = _QUOTED.match(text, at, limit)
+        if quoted is not None:
+            closing = text.find(quoted[1], quoted.end(), limit)
+            if closing == -1:
+                return -1
+            at = closing + 1
+    return -1
