@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-_IGNORED = {code: None for code in (0x09, 0x0A, 0x0D)}
+_IGNORED = dict.fromkeys(map(ord, "\t\n\r"))
 """Tab and line breaks, which browsers drop wherever they stand in an address (WHATWG URL)."""
 
 _EDGES = "".join(map(chr, range(0x21)))
@@ -19,8 +19,12 @@ _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.\-]{0,251}[a-z0-9_])?\Z")
 HIERARCHICAL = frozenset({"http", "https", "ws", "wss", "ftp"})
 """Schemes after which a browser takes the next name for a host, with however many slashes or backslashes."""
 
-RUNNING = frozenset({"javascript", "vbscript", "data", "blob", "file", "filesystem", "view-source", "livescript", "mhtml"})
+RUNNING = frozenset({"blob", "data", "file", "filesystem", "javascript", "mhtml", "vbscript", "view-source"})
 """Schemes by which an address brings its own content, or reads the machine's."""
+
+
+DEFANGED = frozenset({"fxp", "hxxp", "hxxps"})
+"""What defanging makes of schemes; no program follows them."""
 
 
 class Address(Struct, frozen=True):
@@ -51,7 +55,7 @@ class Address(Struct, frozen=True):
 
 
 def read_address(written: str) -> Address:
-    """Where ``written``, an address without markup, leads. Never raises; what is not understood has a host that no list has."""
+    """Where ``written``, an address without markup, leads. Whatever is no host's name becomes a host on no list."""
     lead = len(written) - len(written.lstrip(_EDGES))
     text = written.strip(_EDGES).translate(_IGNORED)
     exact = len(text) == len(written.strip(_EDGES))

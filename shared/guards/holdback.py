@@ -1,9 +1,10 @@
 """A growing text that is let go only as far as no acting guard can still find something in it.
 
-Let R be the guards' reach: a finding and its context lie within R characters. Once N characters are
-there, a finding that starts before N - R can neither appear nor change any more. So everything before
-N - R is decided and leaves, redacted; a look at the undecided rest, with R characters before it, is all
-that each fragment costs. The result does not depend on how the text was split.
+Each guard's reach tells where the earliest finding may begin that more text could still complete or
+change: R characters before the end for a bounded guard, and where a word begins that may become a
+finding for a growing one. Everything before that is decided and leaves, redacted; a look at the
+undecided rest, with the reach's characters of context before it, is all that each fragment costs. The
+result does not depend on how the text was split.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from shared.guards.parts import Form, Part
-from shared.guards.port import Finding
+from shared.guards.port import Finding, Reach
 from shared.guards.redaction import MARK
 from shared.text.canonical import has_controls
 from shared.text.markdown_code import IN_DOUBT, MOST_LINE, START, code_in
@@ -28,12 +29,11 @@ class HeldText:
     Args:
         path: Where it stands in the answer, as ``choices[0].message.content``.
         form: What it is.
-        reach: Characters to hold back; 0 where no guard acts; None to hold everything until ``finish``.
-        look: Asked for each window; not asked where ``reach`` is 0.
-        undecided: From which index of a window on findings may still begin or change; asked where there is a reach.
+        reach: How much to hold back; None where no guard acts, so that nothing is held back and ``look`` not asked.
+        look: Asked for each window.
     """
 
-    def __init__(self, path: str, form: Form, reach: int | None, look: Look, undecided: Callable[[str], int]) -> None:
+    def __init__(self, path: str, form: Form, reach: Reach | None, look: Look) -> None:
         self.findings: list[Finding] = []
         """What the acting guards found, located in the text as it came."""
 
@@ -45,7 +45,6 @@ class HeldText:
         self._form = form
         self._reach = reach
         self._look = look
-        self._undecided = undecided
         self._before = START
         self._received: list[str] = []
         self._passed: list[str] = []
@@ -54,6 +53,10 @@ class HeldText:
         self._window_start = 0
         self._decided = 0
         self._out = 0
+
+    @property
+    def _whole(self) -> bool:
+        return self._reach is not None and self._reach.characters is None
 
     @property
     def received(self) -> str:
@@ -70,18 +73,18 @@ class HeldText:
         text = self._canonical(fragment)
         self._received.append(text)
         self.length += len(text)
-        if self._reach == 0:
+        if self._reach is None:
             self._passed.append(text)
             return text
-        if self._reach is None:
+        if self._reach.characters is None:
             return ""
         self._window += text
-        decided = self._window_start + self._undecided(self._window)
+        decided = self._window_start + self._reach.undecided(self._window)
         return self._advance(decided) if decided > self._decided else ""
 
     def finish(self) -> str:
         """The text is complete; answers the rest that may leave."""
-        if self._reach is None:
+        if self._whole:
             self._window = self.received
         return self._advance(self.length) if self._window and self._decided < self.length else ""
 
@@ -119,10 +122,10 @@ class HeldText:
             self.blocked = True
             return ""
         due = self._due(found, decided)
-        decided = _whole_cuts(due, decided)
+        decided = _whole_cuts(due, self._out, decided)
         released = self._release([finding for finding in due if finding.span[0] < decided], decided)
         self._decided = decided
-        if self.blocked and self._reach is None:
+        if self.blocked and self._whole:
             return ""
         self._passed.append(released)
         self._trim()
@@ -161,7 +164,7 @@ class HeldText:
 
     def _trim(self) -> None:
         """Forget what no later look needs; the window begins with a line, unless code is in doubt anyway."""
-        keep = self._decided - (self._reach or 0) - self._window_start
+        keep = self._decided - (self._reach.characters or 0 if self._reach else 0) - self._window_start
         if keep <= 0:
             return
         if self._before.blocks_sure:
@@ -177,11 +180,21 @@ class HeldText:
         self._window_start += keep
 
 
-def _whole_cuts(findings: Sequence[Finding], decided: int) -> int:
-    """How far a text may be decided so that no cut with a replacement of its own is decided before its end is."""
-    for finding in findings:
-        if finding.replacement is not None and finding.action == "redact" and finding.span[1] > decided:
-            return finding.span[0]
+def _whole_cuts(findings: Sequence[Finding], out: int, decided: int) -> int:
+    """How far a text may be decided so that no replacement leaves before it is known whether another cut overlaps it.
+
+    Args:
+        findings: What would be decided now.
+        out: Up to where the text has left or been cut.
+        decided: How far it may be decided otherwise.
+    """
+    for index, finding in enumerate(findings):
+        if finding.action == "flag":
+            continue
+        start, end = finding.span
+        if start >= out and end > decided and _instead_of(finding, findings[index + 1 :]) != MARK:
+            return start
+        out = max(out, end)
     return decided
 
 

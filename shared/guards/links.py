@@ -17,9 +17,9 @@ import re2  # type: ignore[import-untyped]  # ships no types
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.guards.addresses import RUNNING, Address, Hosts, mentions, read_address
+from shared.guards.addresses import DEFANGED, RUNNING, Address, Hosts, mentions, read_address
 from shared.guards.owasp import INSECURE_OUTPUT_HANDLING
-from shared.guards.port import Action, Background, Context, Finding, Reach
+from shared.guards.port import Action, Background, Context, Finding, Reach, growing
 from shared.models.wire import DeveloperMessage, Message, SoleTextPart, SystemMessage, TextPart, UserMessage
 from shared.policy.types import LinksRule
 from shared.text.canonical import Text, View
@@ -29,31 +29,38 @@ from shared.text.markdown_code import MOST_CODE_SPAN, code_in, open_span
 MOST_AUTHORITY = 300
 """Characters of an address up to the end of its host; a host's name has at most 253."""
 
-_MOST_GAP = 64
+_CONTEXT = MOST_TAG + MOST_CODE_SPAN + 64
 _LOOK_BACK = 256
 """Characters before a destination in which it is looked for what makes it an image."""
 
 _COLON = r"(?:\\?:|&#0{0,5}58;?|&#x0{0,5}3a;?|&colon;)"
 _SLASH = r"(?:\\?[/\\]|&#0{0,5}(?:47|92);?|&#x0{0,5}(?:2f|5c);?|&(?:sol|bsol);)"
 _PLACES = (
-    rf"((?:https?|wss?|ftp){_COLON}{_SLASH}{_SLASH}?[^\s<>\"'`()\[\]{{}}|/\\?#]{{0,{MOST_AUTHORITY}}})"
+    rf"((?:https?|wss?|ftp){_COLON}{_SLASH}{_SLASH}?(?:\[[0-9a-f:.]{{2,45}}\])?[^\s<>\"'`()\[\]{{}}|/\\?#]{{0,{MOST_AUTHORITY}}})"
     rf"|(?:^|[^a-z0-9_.@/\\-])(www\.[^\s<>\"'`()\[\]{{}}|/\\?#]{{1,{MOST_AUTHORITY}}})"
     rf"|(?:url\(|@import)[\s\"']{{0,8}}([/\\][/\\][^\s<>\"'`()/\\?#]{{1,{MOST_AUTHORITY}}})"
 )
 """Addresses wherever they stand: absolute, by ``www.``, and those of style sheets that take the page's own scheme."""
 
-_TRIGGER = r"\]\(|\]:|<[a-z/]|url\(|@import|www\.|(?:https?|wss?|ftp)(?:\\?:|&)"
-_TRAILING = ".,;:!?*_~"
-_DESTINATION = re.compile(r"\][(:]\s{0,64}")
+_TRIGGER = r"\]\(|\]:|:\s{1,64}[/\\]|<[a-z/]|url\(|@import|www\.|(?:https?|wss?|ftp)(?:\\?:|&)"
+_TRAILING = ".,;!?*_~"
+_DESTINATION = re.compile(r"\][(:]\s{0,64}|:\s{1,64}(?=[/\\][/\\])")
+"""What stands before a destination; any colon, since ``[FILTERED]`` may come to stand before it."""
+
 _PLAIN = re.compile(r"https?://[A-Za-z0-9.\-]{1,253}[/?#)\s]")
+_USER = re.compile(rb"\\[^\s/?#]{0,300}@")
+"""What a browser takes for a path, and most other programs for the rest of a user's name."""
+
 _WORD = re.compile(r"[^\s)]{1,512}")
 _ASCII = re.compile(r"[!-~]+")
 _PIECES = re.compile(r"[^\s,;()'\"=]+")
-_DROPPED = {0x09: None, 0x0A: None, 0x0D: None}
+_DROPPED = dict.fromkeys(map(ord, "\t\n\r"))
 _LOADING = frozenset(
     {"background", "code", "content", "data", "imagesrcset", "ping", "poster", "src", "srcset", "style", "xlink:href"}
 )
-_ATTRIBUTE = re.compile(r"(?i)(?:background|code|content|data|imagesrcset|poster|src|srcset|href)\s*=\s*[\"']?\Z|url\([\"']?\Z")
+_ATTRIBUTE = re.compile(
+    r"(?i)(?:background|code|content|data|poster|src(?:set)?|xlink:href)\s{0,8}=\s{0,8}[\"']?\Z|url\([\"']?\Z"
+)
 _STARTS = re.compile(r"[:<&\\(`@]|www")
 _LONGEST_START = 8
 """Characters of ``@import``, the longest word by which an address begins, and one before it."""
@@ -92,7 +99,7 @@ class LinkGuard:
         self._trust = frozenset(policy.trust)
         self._policy = policy
         self._enforced = policy.mode == "enforce"
-        self.reach = Reach(MOST_TAG + MOST_CODE_SPAN + _MOST_GAP, _undecided, MOST_AUTHORITY + 20)
+        self.reach = growing(_undecided, context=_CONTEXT, most=MOST_TAG, replaces=MOST_AUTHORITY + 20)
 
     def clears(self, joined: str) -> bool:
         """Whether nothing in any of the joined texts looks like a link."""
@@ -129,6 +136,8 @@ class LinkGuard:
             raw = encoded[first:last].decode().rstrip(_TRAILING)
             written = html.unescape(raw.replace("\\", ""))
             address = read_address(written if group != 2 else f"//{written}")
+            if _USER.match(encoded, last):
+                address = replace(address, disguised=True)
             length = 0
             if written == raw and (ascii_part := _ASCII.match(raw)):
                 length = ascii_part.end()  # the rest of a name in other letters is harmless without its beginning
@@ -139,6 +148,8 @@ class LinkGuard:
     def _judge(self, place: _Place, view: View, background: Background | None, action: Action | None) -> Finding | None:
         address = place.address
         kind, score = "foreign_link", 0.6
+        if address.scheme in DEFANGED:
+            return None
         if address.scheme and address.scheme not in self._schemes:
             kind, score = "unsafe_scheme", 0.9
         elif address.disguised:
@@ -193,7 +204,8 @@ def _in_tags(text: str) -> Iterator[_Place]:
         if ":" in tag.name and read_address(tag.name).scheme in RUNNING:
             yield from _place_of(written[1:].rstrip(">"), text, tag.start + 1, tag.end, loads=False)
         for name, value in attributes(written) if tag.name else ():
-            for piece in _PIECES.findall(value.translate(_DROPPED)):
+            value = value.translate(_DROPPED)
+            for piece in (value, *_PIECES.findall(value)):
                 address = read_address(piece)
                 if address.host or address.scheme in RUNNING:
                     at = text.find(piece, tag.start, tag.end)
@@ -202,7 +214,7 @@ def _in_tags(text: str) -> Iterator[_Place]:
 
 
 def _place_of(written: str, text: str, start: int, end: int, *, loads: bool) -> Iterator[_Place]:
-    """The place of an address that stands between ``start`` and ``end``, narrowed to scheme and host where it can be."""
+    """The place of an address between ``start`` and ``end``, narrowed to scheme and host where it can be."""
     address = read_address(written)
     if not (address.scheme or address.host):
         return
@@ -239,7 +251,7 @@ def _role(message: Message) -> str:
 
 
 def _undecided(text: str) -> int:
-    """Where the last word begins, or what before it is still open: a code span, a tag, a destination."""
+    """Where the last word begins, or a code span, tag or destination that is open; ``MOST_TAG`` back at most."""
     size = len(text)
     floor = max(size - MOST_TAG, 0)
     start = max(text.rfind(" "), text.rfind("\n"), text.rfind("\t")) + 1
@@ -247,10 +259,10 @@ def _undecided(text: str) -> int:
     word = tail[max(start - floor, 0) :]
     at = start if _STARTS.search(word) else max(start, size - _LONGEST_START)
     at = min(at, open_span(text), unfinished(text, floor))
-    for opener in ("](", "]:", "url(", "@import"):
+    for opener in ("](", ":", "url(", "@import"):
         found = tail.rfind(opener)
         if found != -1:
             rest = tail[found + len(opener) :].lstrip()
             if not _SPACE.search(rest) or (rest.startswith("<") and not _CLOSED.search(rest)):
                 at = min(at, floor + found)
-    return at
+    return max(at, floor)

@@ -43,7 +43,12 @@ class AnswerStream:
     @property
     def hold_back(self) -> int | Literal["whole"]:
         """The most characters of the content that are held back; tool calls may be held longer."""
-        return "whole" if self._rules.content_reach is None else self._rules.content_reach
+        reach = self._rules.content_reach
+        if reach is None:
+            return 0
+        if reach.characters is None:
+            return "whole"
+        return reach.most if reach.tail else reach.characters
 
     @property
     def blocked(self) -> bool:

@@ -175,6 +175,10 @@ class GuardRule(Section, frozen=True):
     fail: Literal["closed", "open"] = "closed"
     """What a fault of the guard itself means: refuse, or go on and report that it did not run."""
 
+    def actions(self, direction: str) -> frozenset[str]:
+        """Everything that may be done about a finding in prompts (``input``) or answers (``output``)."""
+        return frozenset({self.action})
+
 
 class SuspiciousRule(GuardRule, frozen=True):
     """The suspicious-terms guard, which reads prompts and answers."""
@@ -212,6 +216,29 @@ class LinksRule(GuardRule, frozen=True):
     tool_arguments: bool = False
     """Whether links in the arguments of tool calls are acted on; otherwise they are flagged."""
 
+    def actions(self, direction: str) -> frozenset[str]:
+        """As for every guard."""
+        return frozenset({self.action, self.clickable or self.action})
+
+
+TagName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,63}$(?!\n)")]
+
+
+class MarkupRule(GuardRule, frozen=True):
+    """The guard of HTML in answers."""
+
+    action: Literal["block", "redact", "flag"] = "redact"
+    """``redact`` makes text of a tag that is not allowed, and takes the attributes from one that has too many."""
+
+    tags: list[TagName] | None = None
+    """Elements that answers may have; None: those that nh3 takes for harmless. Their attributes are nh3's."""
+
+    in_code: bool = False
+    """Whether tags in code blocks and code spans are judged too."""
+
+    tool_arguments: bool = False
+    """Whether tags in the arguments of tool calls are acted on; otherwise they are flagged."""
+
 
 class SizeLimits(Section, frozen=True):
     """Sizes beyond which a request is refused whole; nothing is ever cut."""
@@ -241,6 +268,7 @@ class Guards(Section, frozen=True):
     injection: GuardRule = field(default_factory=GuardRule)
     suspicious: SuspiciousRule = field(default_factory=SuspiciousRule)
     links: LinksRule = field(default_factory=LinksRule)
+    markup: MarkupRule = field(default_factory=MarkupRule)
     output: GuardRule = field(default_factory=GuardRule)
     """Validates the answer: declared tools only, JSON where JSON was asked for, sound text."""
 
