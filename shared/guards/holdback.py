@@ -16,7 +16,7 @@ from dataclasses import replace
 from shared.guards.parts import Form, Part
 from shared.guards.port import Finding, Reach
 from shared.guards.redaction import MARK
-from shared.text.canonical import has_controls
+from shared.text.hidden import CONTEXT, hidden_ranges
 from shared.text.markdown_code import IN_DOUBT, MOST_LINE, START, code_in
 
 Look = Callable[[Part], Sequence[Finding] | None]
@@ -45,10 +45,11 @@ class HeldText:
         self._form = form
         self._reach = reach
         self._look = look
-        self._before = START
+        self._blocks = START
         self._received: list[str] = []
         self._passed: list[str] = []
         self._removed: list[int] = []
+        self._before = ""
         self._window = ""
         self._window_start = 0
         self._decided = 0
@@ -93,7 +94,7 @@ class HeldText:
         return Part(self._path, "user", text, self._form, None, "", cut_escapes=False)
 
     def _windowed(self) -> Part:
-        return Part(self._path, "user", self._window, self._form, None, "", cut_escapes=False, before=self._before)
+        return Part(self._path, "user", self._window, self._form, None, "", cut_escapes=False, before=self._blocks)
 
     def original(self, finding: Finding) -> Finding:
         """``finding``, located in the canonical text, as it is in the text as it came."""
@@ -104,16 +105,16 @@ class HeldText:
         return replace(finding, span=(start + before, end + within))
 
     def _canonical(self, fragment: str) -> str:
-        """The fragment without control characters, whose places are remembered."""
-        if not has_controls(fragment):
-            return fragment
-        kept: list[str] = []
-        for character in fragment:
-            if has_controls(character):
-                self._removed.append(self.length + len(kept))
-            else:
-                kept.append(character)
-        return "".join(kept)
+        """The fragment without hidden characters, whose places are remembered."""
+        start = at = len(self._before)
+        text = self._before + fragment
+        self._before = text[-CONTEXT:]
+        canonical = ""
+        for first, after in hidden_ranges(text, start):
+            canonical += text[at:first]
+            self._removed += [self.length + len(canonical)] * (after - first)
+            at = after
+        return canonical + text[at:]
 
     def _advance(self, decided: int) -> str:
         """Decide every finding that starts before ``decided`` and let the text up to there go."""
@@ -167,13 +168,13 @@ class HeldText:
         keep = self._decided - (self._reach.characters or 0 if self._reach else 0) - self._window_start
         if keep <= 0:
             return
-        if self._before.blocks_sure:
+        if self._blocks.blocks_sure:
             line = self._window.rfind("\n", 0, keep) + 1
             if line:
                 keep = line
-                self._before = code_in(self._window[:line], self._before).after
+                self._blocks = code_in(self._window[:line], self._blocks).after
             elif keep >= MOST_LINE:
-                self._before = IN_DOUBT
+                self._blocks = IN_DOUBT
             else:
                 return
         self._window = self._window[keep:]

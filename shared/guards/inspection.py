@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +20,7 @@ from shared.guards.port import (
     Finding,
     Guard,
     GuardRun,
+    Reviewer,
     RunStatus,
     Verdict,
     verdict_of,
@@ -128,7 +130,9 @@ class Scan:
         self.faults: dict[str, str] = {}
         self._guards = guards
 
-    def over(self, guards: Sequence[Armed[Guard]], parts: Sequence[Part], texts: Sequence[Text]) -> list[list[Finding]]:
+    def over(
+        self, guards: Sequence[Armed[Guard | Reviewer]], parts: Sequence[Part], texts: Sequence[Text]
+    ) -> list[list[Finding]]:
         """What text guards find in ``parts``, read as ``texts``: a list for each part, in order of their spans."""
         found: list[list[Finding]] = [[] for _ in parts]
         joined = SEPARATOR.join([view.text for text in texts for view in text.views])
@@ -170,7 +174,7 @@ class Scan:
         )
 
     def _look(
-        self, armed: Armed[Guard], joined: str, parts: Sequence[Part], texts: Sequence[Text]
+        self, armed: Armed[Guard | Reviewer], joined: str, parts: Sequence[Part], texts: Sequence[Text]
     ) -> list[tuple[int, Finding]]:
         """What one guard finds, with the index of its part; one look at everything first, which mostly suffices.
 
@@ -178,6 +182,9 @@ class Scan:
         of; to find the rest would let a caller buy much work with a short request.
         """
         guard = armed.guard
+        if isinstance(guard, Reviewer):
+            reviewed = guard.review([text.canonical.text for text in texts], self.direction)
+            return [(index, _in_original(finding, texts[index])) for index, finding in reviewed]
         if guard is None or guard.clears(joined):
             return []
         cuts = armed.cuts(self.direction)
@@ -195,6 +202,11 @@ class Scan:
         if armed.name not in self.faults:
             return "monitor" if armed.rule.mode == "monitor" else "ran"
         return "failed_closed" if armed.rule.mode == "enforce" and armed.rule.fail == "closed" else "failed_open"
+
+
+def _in_original(finding: Finding, text: Text) -> Finding:
+    """A finding in a canonical text, located in the text as it came."""
+    return replace(finding, span=text.canonical.span(*finding.span))
 
 
 def told(findings: Sequence[Finding]) -> tuple[Finding, ...]:

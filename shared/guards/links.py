@@ -22,16 +22,19 @@ from shared.guards.owasp import INSECURE_OUTPUT_HANDLING
 from shared.guards.port import Action, Background, Context, Finding, Reach, growing
 from shared.models.wire import DeveloperMessage, Message, SoleTextPart, SystemMessage, TextPart, UserMessage
 from shared.policy.types import LinksRule
-from shared.text.canonical import Text, View
+from shared.text.canonical import Text
 from shared.text.html_tags import MOST_TAG, attributes, tags, unfinished
-from shared.text.markdown_code import MOST_CODE_SPAN, code_in, open_span
+from shared.text.markdown_code import code_in, open_span
+from shared.text.views import View
 
 MOST_AUTHORITY = 300
 """Characters of an address up to the end of its host; a host's name has at most 253."""
 
-_CONTEXT = MOST_TAG + MOST_CODE_SPAN + 64
-_LOOK_BACK = 256
+_LOOK_BACK = 128
 """Characters before a destination in which it is looked for what makes it an image."""
+
+_MOST_GAP = 64
+"""White space before a destination."""
 
 _COLON = r"(?:\\?:|&#0{0,5}58;?|&#x0{0,5}3a;?|&colon;)"
 _SLASH = r"(?:\\?[/\\]|&#0{0,5}(?:47|92);?|&#x0{0,5}(?:2f|5c);?|&(?:sol|bsol);)"
@@ -48,6 +51,9 @@ _DESTINATION = re.compile(r"\][(:]\s{0,64}|:\s{1,64}(?=[/\\][/\\])")
 """What stands before a destination; any colon, since ``[FILTERED]`` may come to stand before it."""
 
 _PLAIN = re.compile(r"https?://[A-Za-z0-9.\-]{1,253}[/?#)\s]")
+_ADDRESS = re.compile(r"[:&]|[/\\][ \t\n]?[/\\]")
+"""Without one of these an attribute leads to no other host."""
+
 _USER = re.compile(rb"\\[^\s/?#]{0,300}@")
 """What a browser takes for a path, and most other programs for the rest of a user's name."""
 
@@ -99,7 +105,7 @@ class LinkGuard:
         self._trust = frozenset(policy.trust)
         self._policy = policy
         self._enforced = policy.mode == "enforce"
-        self.reach = growing(_undecided, context=_CONTEXT, most=MOST_TAG, replaces=MOST_AUTHORITY + 20)
+        self.reach = growing(_undecided, context=_LOOK_BACK + _MOST_GAP, most=MOST_TAG, replaces=MOST_AUTHORITY + 20)
 
     def clears(self, joined: str) -> bool:
         """Whether nothing in any of the joined texts looks like a link."""
@@ -203,7 +209,9 @@ def _in_tags(text: str) -> Iterator[_Place]:
         written = text[tag.start : tag.end]
         if ":" in tag.name and read_address(tag.name).scheme in RUNNING:
             yield from _place_of(written[1:].rstrip(">"), text, tag.start + 1, tag.end, loads=False)
-        for name, value in attributes(written) if tag.name else ():
+        if not tag.name or _ADDRESS.search(written) is None:
+            continue
+        for name, value in attributes(written):
             value = value.translate(_DROPPED)
             for piece in (value, *_PIECES.findall(value)):
                 address = read_address(piece)

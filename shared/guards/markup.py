@@ -18,7 +18,7 @@ from shared.guards.port import Action, Context, Finding, growing
 from shared.policy.types import MarkupRule
 from shared.text.canonical import Text
 from shared.text.html_tags import MOST_TAG, Tag, attributes, tags, unfinished
-from shared.text.markdown_code import MOST_CODE_SPAN, code_in, open_span
+from shared.text.markdown_code import code_in, open_span
 
 _EVERYWHERE = frozenset({"dir", "lang", "title"})
 """Attributes that every element may have."""
@@ -55,7 +55,7 @@ class MarkupGuard:
     directions = frozenset({"output"})
     reach = growing(
         lambda text: max(min(unfinished(text, max(len(text) - MOST_TAG, 0)), open_span(text)), len(text) - MOST_TAG, 0),
-        context=MOST_TAG + MOST_CODE_SPAN + 64,
+        context=1,
         most=MOST_TAG,
         replaces=MOST_TAG,
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
-from shared.text.canonical import Text
-from shared.text.markdown_code import START, Blocks
-
-if TYPE_CHECKING:  # the sinks, which read findings, have no use for the wire format
+if TYPE_CHECKING:  # the functions that only record findings load no text and none of its tables
     from shared.models.wire import ChatRequest
+    from shared.text.canonical import Text
+    from shared.text.markdown_code import Blocks
 
 Direction = Literal["input", "output"]
 Channel = Literal["user", "document", "tool"]
@@ -49,7 +49,7 @@ class Finding:
     """What the policy does about it; in ``monitor`` mode it is reported only."""
 
     enforced: bool = True
-    """False where the guard runs in monitor mode: reported, not acted on."""
+    """False where the guard runs in monitor mode, or the policy allows the phrase: reported, not acted on."""
 
     part: str = ""
     """The part of the request or answer, as ``messages[0].content``."""
@@ -152,7 +152,7 @@ class Context:
     path: str = ""
     """The part that it is, as ``choices[0].message.content``; empty where it belongs to no request."""
 
-    before: Blocks = START
+    before: Blocks | None = None
     """What was open where the text begins, if it is a window over a longer one."""
 
     background: Background | None = None
@@ -174,6 +174,21 @@ class Guard(Protocol):
 
     def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
         """Findings in ``text``, in order of their spans."""
+
+
+class Reviewer(ABC):
+    """A guard that looks at all texts at once, as one that asks somebody else: a question for each would take too long.
+
+    It may fail, which its fail mode decides about, and judges only what is whole.
+    """
+
+    name: str
+    directions: frozenset[str]
+    reach: Reach
+
+    @abstractmethod
+    def review(self, texts: Sequence[str], direction: Direction) -> list[tuple[int, Finding]]:
+        """Findings in canonical texts, each with the index of its text."""
 
 
 @dataclass(frozen=True, slots=True)

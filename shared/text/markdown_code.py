@@ -66,8 +66,9 @@ class Code(Struct, frozen=True):
         return index >= 0 and at < self.ranges[index][1]
 
 
-def code_in(text: str, before: Blocks = START) -> Code:
-    """The code in ``text``, which begins with a line, where ``before`` was open. Linear in the text."""
+def code_in(text: str, before: Blocks | None = None) -> Code:
+    """The code in ``text``, which begins with a line, where ``before`` was open, or nothing. Linear in the text."""
+    before = before or START
     if not before.blocks_sure:
         return Code((), before)
     ranges: list[tuple[int, int]] = []

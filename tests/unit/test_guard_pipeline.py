@@ -56,6 +56,7 @@ def test_a_harmless_request_goes_on_as_the_same_object() -> None:
     assert [(run.guard, run.direction, run.status, run.bytes_seen) for run in inspection.runs] == [
         ("injection", "input", "ran", 30),
         ("suspicious", "input", "ran", 30),
+        ("model_armor", "input", "skipped", 0),
     ]
 
 
@@ -186,6 +187,7 @@ def test_guards_of_a_direction_that_was_not_reached_are_skipped() -> None:
         ("suspicious", "skipped"),
         ("links", "skipped"),
         ("markup", "skipped"),
+        ("model_armor", "skipped"),
         ("output", "skipped"),
     ]
 
@@ -247,6 +249,7 @@ def test_a_harmless_answer_goes_on_as_the_same_object() -> None:
         ("suspicious", "ran", 6),
         ("links", "ran", 6),
         ("markup", "ran", 6),
+        ("model_armor", "skipped", 0),
         ("output", "ran", 6),
     ]
 
