@@ -44,10 +44,13 @@ class Armed(Struct, Generic[AnyGuard], frozen=True):
     guard: AnyGuard | None
     """None where it is off."""
 
-    @property
-    def acts(self) -> bool:
+    def acts(self, direction: Direction) -> bool:
         """Whether its findings change what goes on."""
-        return self.guard is not None and self.rule.mode == "enforce" and self.rule.action != "flag"
+        return self.guard is not None and self.rule.mode == "enforce" and self.rule.actions(direction) != {"flag"}
+
+    def cuts(self, direction: Direction) -> bool:
+        """Whether there are findings that it takes out of what goes on."""
+        return self.acts(direction) and "redact" in self.rule.actions(direction)
 
 
 class Inspection(Struct, frozen=True, kw_only=True):
@@ -181,11 +184,11 @@ def _look(
     guard = armed.guard
     if guard is None or guard.clears(joined):
         return []
-    redacts = armed.acts and armed.rule.action == "redact"
+    cuts = armed.cuts(direction)
     found: list[tuple[int, Finding]] = []
     for index, (part, text) in enumerate(zip(parts, texts, strict=True)):
         found += [(index, finding) for finding in guard.inspect(text, Context(direction, part.channel))]
-        if len(found) >= MOST_FINDINGS and not redacts:
+        if len(found) >= MOST_FINDINGS and not cuts:
             break
     return found
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -17,8 +18,28 @@ from shared.guards.redaction import redact
 from shared.guards.sizes import check_sizes
 from shared.guards.suspicious import suspicious_guard
 from shared.models.wire import AnswerMessage, ChatCompletion, ChatRequest
-from shared.policy.types import Guards
+from shared.policy.types import GuardRule, Guards
 from shared.text.canonical import Text
+
+
+class TextGuard(msgspec.Struct, frozen=True):
+    """A guard over text that ships with Wardgate."""
+
+    name: str
+    """Also the field of the policy's ``guards`` that holds its rule."""
+
+    directions: frozenset[str]
+    make: Callable[[Any], Guard]
+    """From that rule."""
+
+
+_PROMPTS, _BOTH = frozenset({"input"}), frozenset({"input", "output"})
+
+TEXT_GUARDS = (
+    TextGuard("injection", _PROMPTS, injection_guard),
+    TextGuard("suspicious", _BOTH, suspicious_guard),
+)
+"""In the order in which they run and are reported."""
 
 
 def text_guards(policy: Guards) -> tuple[Armed[Guard], ...]:
@@ -27,21 +48,11 @@ def text_guards(policy: Guards) -> tuple[Armed[Guard], ...]:
     Raises:
         ValueError: A guard's rules do not compile.
     """
-    injection, suspicious = policy.injection, policy.suspicious
-    return (
-        Armed(
-            "injection",
-            injection,
-            frozenset({"input"}),
-            None if injection.mode == "off" else injection_guard(injection),
-        ),
-        Armed(
-            "suspicious",
-            suspicious,
-            frozenset({"input", "output"}),
-            None if suspicious.mode == "off" else suspicious_guard(suspicious),
-        ),
-    )
+    return tuple(_armed(each, getattr(policy, each.name)) for each in TEXT_GUARDS)
+
+
+def _armed(guard: TextGuard, rule: GuardRule) -> Armed[Guard]:
+    return Armed(guard.name, rule, guard.directions, None if rule.mode == "off" else guard.make(rule))
 
 
 class Pipeline:

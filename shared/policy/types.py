@@ -175,6 +175,10 @@ class GuardRule(Section, frozen=True):
     fail: Literal["closed", "open"] = "closed"
     """What a fault of the guard itself means: refuse, or go on and report that it did not run."""
 
+    def actions(self, direction: str) -> frozenset[str]:
+        """Everything that may be done about a finding in prompts (``input``) or answers (``output``)."""
+        return frozenset({self.action})
+
 
 class SuspiciousRule(GuardRule, frozen=True):
     """The suspicious-terms guard, which reads prompts and answers."""
