@@ -117,7 +117,7 @@ locals {
         conditions = ["sum by (subscription_id) (pubsub_googleapis_com:subscription_num_undelivered_messages{monitored_resource=\"pubsub_subscription\",subscription_id=~\"${local.dead_letters}\"}) > 0"]
       }
     },
-    var.host == null ? {} : {
+    var.host == "" ? {} : {
       unreachable = {
         summary    = "Guard's /healthz is not answered from two or more places."
         runbook    = "unreachable"
@@ -163,7 +163,7 @@ resource "google_monitoring_alert_policy" "this" {
     content   = "${each.value.summary}\n\nRunbook: ${coalesce(var.runbooks, "docs/runbooks")}/${each.value.runbook}.md"
 
     dynamic "links" {
-      for_each = var.runbooks == null ? [] : ["${var.runbooks}/${each.value.runbook}.md"]
+      for_each = [for place in compact([var.runbooks]) : "${place}/${each.value.runbook}.md"]
 
       content {
         display_name = "Runbook"

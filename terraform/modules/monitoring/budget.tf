@@ -1,7 +1,7 @@
 # What the project may cost a month, as the invoice will say it: later than the metric of spend, but all of it.
 
 resource "google_billing_budget" "project" {
-  count = var.budget == null ? 0 : 1
+  count = var.budget.billing_account == "" ? 0 : 1
 
   billing_account = var.budget.billing_account
   display_name    = "${var.name}: ${var.project}"
@@ -14,7 +14,7 @@ resource "google_billing_budget" "project" {
 
   amount {
     specified_amount {
-      currency_code = var.budget.currency
+      currency_code = var.budget.currency == "" ? null : var.budget.currency
       units         = tostring(var.budget.amount)
     }
   }

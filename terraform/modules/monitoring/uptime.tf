@@ -1,7 +1,7 @@
 # Whether guard answers, seen from outside.
 
 resource "google_monitoring_uptime_check_config" "guard" {
-  count = var.host == null ? 0 : 1
+  count = var.host == "" ? 0 : 1
 
   project          = var.project
   display_name     = "${var.name}: guard's /healthz"

@@ -1,4 +1,4 @@
-# `terraform test` in this folder. Nothing is asked of Google.
+# What people are told, when, and where they find what to do.
 
 mock_provider "google" {}
 
@@ -17,6 +17,10 @@ variables {
 
 run "by_default" {
   command = plan
+
+  module {
+    source = "./modules/monitoring"
+  }
 
   assert {
     condition     = alltrue([for metric in google_logging_metric.this : startswith(metric.filter, "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=(\"wardgate-")])
@@ -85,6 +89,10 @@ run "by_default" {
 run "with_everything" {
   command = plan
 
+  module {
+    source = "./modules/monitoring"
+  }
+
   variables {
     name                      = "wardgate-eu"
     host                      = "llm.example.com"
@@ -142,7 +150,11 @@ run "with_everything" {
 }
 
 run "told_in_the_end" {
-  command = apply
+  command = plan
+
+  module {
+    source = "./modules/monitoring"
+  }
 
   variables {
     host                      = "llm.example.com"
@@ -159,6 +171,10 @@ run "told_in_the_end" {
 run "a_channel_of_another_kind" {
   command = plan
 
+  module {
+    source = "./modules/monitoring"
+  }
+
   variables {
     notify = { channels = ["oncall"] }
   }
@@ -168,6 +184,10 @@ run "a_channel_of_another_kind" {
 
 run "an_address_that_is_none" {
   command = plan
+
+  module {
+    source = "./modules/monitoring"
+  }
 
   variables {
     notify = { emails = ["oncall"] }
@@ -179,6 +199,10 @@ run "an_address_that_is_none" {
 run "a_threshold_that_never_holds" {
   command = plan
 
+  module {
+    source = "./modules/monitoring"
+  }
+
   variables {
     thresholds = { blocks = 0 }
   }
@@ -188,6 +212,10 @@ run "a_threshold_that_never_holds" {
 
 run "a_share_above_one" {
   command = plan
+
+  module {
+    source = "./modules/monitoring"
+  }
 
   variables {
     thresholds = { error_ratio = 5 }
@@ -199,6 +227,10 @@ run "a_share_above_one" {
 run "a_host_with_a_scheme" {
   command = plan
 
+  module {
+    source = "./modules/monitoring"
+  }
+
   variables {
     host = "https://llm.example.com"
   }
@@ -209,6 +241,10 @@ run "a_host_with_a_scheme" {
 run "a_billing_account_that_is_none" {
   command = plan
 
+  module {
+    source = "./modules/monitoring"
+  }
+
   variables {
     budget = { billing_account = "billingAccounts/1", amount = 1 }
   }
@@ -218,6 +254,10 @@ run "a_billing_account_that_is_none" {
 
 run "runbooks_nowhere" {
   command = plan
+
+  module {
+    source = "./modules/monitoring"
+  }
 
   variables {
     runbooks = "docs/runbooks/"
