@@ -31,6 +31,7 @@ resource "google_compute_security_policy" "this" {
   name        = var.name
   description = "What reaches guard."
   type        = "CLOUD_ARMOR"
+  labels      = var.labels
 
   advanced_options_config {
     json_parsing = "STANDARD"
