@@ -13,6 +13,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from shared.guards.parts import Form, Part
 from shared.guards.port import Finding, Reach
 from shared.guards.redaction import MARK
@@ -94,7 +96,8 @@ class HeldText:
         return Part(self._path, "user", text, self._form, None, "", cut_escapes=False)
 
     def _windowed(self) -> Part:
-        return Part(self._path, "user", self._window, self._form, None, "", cut_escapes=False, before=self._blocks)
+        part = self.part(self._window)
+        return structs.replace(part, before=self._blocks, since=self._decided - self._window_start)
 
     def original(self, finding: Finding) -> Finding:
         """``finding``, located in the canonical text, as it is in the text as it came."""

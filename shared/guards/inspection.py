@@ -190,7 +190,7 @@ class Scan:
         cuts = armed.cuts(self.direction)
         found: list[tuple[int, Finding]] = []
         for index, (part, text) in enumerate(zip(parts, texts, strict=True)):
-            context = Context(self.direction, part.channel, part.path, part.before, self.background)
+            context = Context(self.direction, part.channel, part.path, part.before, part.since, self.background)
             found += [(index, finding) for finding in guard.inspect(text, context)]
             if len(found) >= MOST_FINDINGS and not cuts:
                 break

@@ -119,7 +119,8 @@ class LinkGuard:
         found: dict[tuple[int, int], Finding] = {}
         for view in text.views:
             code = None if self._policy.in_code else code_in(view.text, context.before)
-            for place in self._found(view.text):
+            since = max(context.since - _LOOK_BACK, 0) if view is text.views[0] else 0
+            for place in self._found(view.text, since):
                 if code is not None and code.holds(place.start):
                     continue
                 finding = self._judge(place, view, context.background, action)
@@ -127,15 +128,15 @@ class LinkGuard:
                     found.setdefault(finding.span, finding)
         return [found[span] for span in sorted(found)]
 
-    def _found(self, text: str) -> Iterator[_Place]:
-        yield from self._anywhere(text)
-        yield from _destinations(text)
-        yield from _in_tags(text)
+    def _found(self, text: str, since: int) -> Iterator[_Place]:
+        yield from self._anywhere(text, since)
+        yield from _destinations(text, since)
+        yield from _in_tags(text, since)
 
-    def _anywhere(self, text: str) -> Iterator[_Place]:
+    def _anywhere(self, text: str, since: int) -> Iterator[_Place]:
         encoded = text.encode()
         ascii_only = len(encoded) == len(text)
-        for match in self._places.finditer(encoded):
+        for match in self._places.finditer(encoded, since if ascii_only else len(text[:since].encode())):
             group = next(number for number in (1, 2, 3) if match.start(number) != -1)
             first, last = match.span(group)
             start = first if ascii_only else len(encoded[:first].decode())
@@ -185,9 +186,9 @@ class LinkGuard:
         return mentions(background.once((self.name, "trusted"), lambda: _trusted_text(background, self._trust)), host)
 
 
-def _destinations(text: str) -> Iterator[_Place]:
+def _destinations(text: str, since: int) -> Iterator[_Place]:
     """Destinations of inline links and of definitions, wherever there could be one."""
-    for opened in _DESTINATION.finditer(text):
+    for opened in _DESTINATION.finditer(text, since):
         start = opened.end()
         if _PLAIN.match(text, start) or text[start : start + 1] in ("", ")", "#"):
             continue  # found as it stands, or leads nowhere
@@ -203,9 +204,9 @@ def _destinations(text: str) -> Iterator[_Place]:
         yield from _place_of(written, text, start, end, loads=_loads(text, start))
 
 
-def _in_tags(text: str) -> Iterator[_Place]:
+def _in_tags(text: str, since: int) -> Iterator[_Place]:
     """Addresses in attributes, and autolinks."""
-    for tag in tags(text):
+    for tag in tags(text, since):
         written = text[tag.start : tag.end]
         if ":" in tag.name and read_address(tag.name).scheme in RUNNING:
             yield from _place_of(written[1:].rstrip(">"), text, tag.start + 1, tag.end, loads=False)

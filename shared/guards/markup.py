@@ -77,7 +77,7 @@ class MarkupGuard:
             if "<" not in view.text:
                 continue
             code = None if self._policy.in_code else code_in(view.text, context.before)
-            for tag in tags(view.text):
+            for tag in tags(view.text, context.since if view is text.views[0] else 0):
                 if tag.name and not (code is not None and code.holds(tag.start)):
                     for fault in self._faults(tag, view.text):
                         span = view.span(tag.start, fault.end)

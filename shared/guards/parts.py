@@ -55,6 +55,9 @@ class Part(msgspec.Struct, frozen=True):
     before: Blocks = START
     """What was open where the text begins, if it is a window over a longer one."""
 
+    since: int = 0
+    """In such a window: where the findings begin that are not known yet."""
+
     def __repr__(self) -> str:
         return f"Part({self.path!r})"
 

@@ -155,6 +155,9 @@ class Context:
     before: Blocks | None = None
     """What was open where the text begins, if it is a window over a longer one."""
 
+    since: int = 0
+    """In such a window: findings that begin before this index are known, and need not be told again."""
+
     background: Background | None = None
     """In answers only."""
 

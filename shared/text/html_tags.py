@@ -35,9 +35,9 @@ class Tag(Struct, frozen=True):
     """Whether its ``>`` is there, near enough."""
 
 
-def tags(text: str) -> Iterator[Tag]:
-    """Every tag in ``text``. One may begin within another that is not complete: browsers and Markdown differ there."""
-    position = 0
+def tags(text: str, since: int = 0) -> Iterator[Tag]:
+    """Every tag in ``text`` from ``since`` on. One may begin within another that is incomplete: readers differ there."""
+    position = since
     while (opened := _OPENS.search(text, position)) is not None:
         start = opened.start()
         limit = min(len(text), start + MOST_TAG)
@@ -48,9 +48,9 @@ def tags(text: str) -> Iterator[Tag]:
 
 def unfinished(text: str, start: int) -> int:
     """Where the first tag from ``start`` on begins that is not complete and may yet be; the length if none is."""
-    for found in tags(text[start:]):
+    for found in tags(text, start):
         if not found.complete and found.end - found.start < MOST_TAG:
-            return start + found.start
+            return found.start
     return len(text.removesuffix("/").removesuffix("<")) if text.endswith(("<", "</")) else len(text)
 
 
