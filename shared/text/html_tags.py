@@ -36,7 +36,7 @@ class Tag(Struct, frozen=True):
 
 
 def tags(text: str, since: int = 0) -> Iterator[Tag]:
-    """Every tag in ``text`` from ``since`` on. One may begin within another that is incomplete: readers differ there."""
+    """Every tag in ``text`` from ``since`` on. One may begin within another that is incomplete: readers differ."""
     position = since
     while (opened := _OPENS.search(text, position)) is not None:
         start = opened.start()
