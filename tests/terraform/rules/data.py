@@ -61,7 +61,7 @@ def audit_logs_are_kept(plan: Plan) -> Iterator[str]:
     for service in ("cloudkms", "secretmanager", "storage"):
         config = read.get(f"{service}.googleapis.com")
         kinds = {each["log_type"] for each in config.values["audit_log_config"]} if config else set()
-        if not kinds >= {"ADMIN_READ", "DATA_READ"}:
+        if not kinds >= {"ADMIN_READ", "DATA_READ", "DATA_WRITE"}:
             yield f"of {service} are logged {sorted(kinds)}"
 
 
