@@ -28,6 +28,9 @@ class Deployment(Struct, frozen=True, kw_only=True):
     guard_url: str
     """Address of guard, without a path."""
 
+    content_key: str = ""
+    """What wraps the keys of sealed prompts; empty: none are sealed, or a secret does."""
+
     admin_audience: str
     """What tokens for guard's admin routes are meant for."""
 
@@ -45,6 +48,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
         environ["WARDGATE_ENV"] = "production"
         for store in _STORES:
             environ[f"WARDGATE_{store.upper()}"] = getattr(self, store)
+        if self.content_key:
+            environ["WARDGATE_CONTENT_KEY"] = self.content_key
 
 
 class _Output(Struct):

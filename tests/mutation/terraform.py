@@ -1,4 +1,4 @@
-"""Faults of the Terraform configuration: run with ``make mutate-terraform``. Those that nothing notices are printed last.
+"""Faults of the Terraform configuration: run with ``make mutate-terraform``. What nothing notices is printed last.
 
 Mutants are made from the configuration itself: each argument is renamed, dropped or weakened, each nested block and
 each grant dropped, one at a time. What notices: Terraform itself, the rules on the examples' plans, and, for what is
@@ -29,6 +29,8 @@ _UNSEEN = {
     "condition",  # of a variable: each has a run block that is refused
 }
 """Arguments whose loss changes nothing that could be wrong."""
+
+_LEFT_OUT = {"examples", ".terraform", "bootstrap", "variables", "outputs", "versions"}
 
 _WEAKER = {
     '"enforced"': '"inherited"',
@@ -79,13 +81,8 @@ def mutants() -> Iterator[Mutant]:
     """Every mutant of the configuration."""
     for path in sorted(TERRAFORM.rglob("*.tf")):
         inside = path.relative_to(TERRAFORM)
-        if {"examples", ".terraform", "bootstrap"} & set(inside.parts) or path.stem in (
-            "variables",
-            "outputs",
-            "versions",
-        ):
-            continue
-        yield from _of_file(str(inside), path.read_text().splitlines())
+        if not _LEFT_OUT & {*inside.parts, path.stem}:
+            yield from _of_file(str(inside), path.read_text().splitlines())
 
 
 def _of_file(file: str, lines: list[str]) -> Iterator[Mutant]:
@@ -199,9 +196,8 @@ def main() -> int:
                 flush=True,
             )
     share = 1 - len(survived) / len(chosen) if chosen else 1.0
-    print(
-        f"\n{len(chosen)} of {known} mutants, {share:.1%} found; by {', '.join(f'{who} {n}' for who, n in by.most_common())}"
-    )
+    finders = ", ".join(f"{who} {count}" for who, count in by.most_common())
+    print(f"\n{len(chosen)} of {known} mutants, {share:.1%} found; by {finders}")
     for mutant in survived:
         print(f"survived: {mutant}")
     return 0 if share >= 0.95 else 1

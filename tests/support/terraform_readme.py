@@ -37,8 +37,11 @@ def readme(folder: Path) -> str:
 
 
 def _new(folder: Path) -> str:
-    (about,) = (folder / "main.tf").read_text().splitlines()[:1]
-    return f"# {folder.name}\n\n{about.removeprefix('# ')}\n\n{BEGIN}\n{END}\n"
+    """What the first lines of its files say."""
+    files = [folder / "main.tf"] if (folder / "main.tf").exists() else sorted(folder.glob("*.tf"))
+    begun = [path.read_text().partition("\n")[0] for path in files]
+    about = "\n".join(line.removeprefix("# ") for line in begun if line.startswith("# "))
+    return f"# {folder.name}\n\n{about}\n\n{BEGIN}\n{END}\n"
 
 
 def _tables(folder: Path) -> str:
