@@ -37,6 +37,9 @@ class Deployment(Struct, frozen=True, kw_only=True):
     operator_account: str
     """E-mail address of the service account that operators call them as."""
 
+    content_key: str | None = None
+    """What wraps the keys of sealed prompts, where any are sealed."""
+
     dead_letters: dict[str, str] = {}
     """Subscription that keeps the dead letters of each sink."""
 
