@@ -28,9 +28,6 @@ class Deployment(Struct, frozen=True, kw_only=True):
     guard_url: str
     """Address of guard, without a path."""
 
-    content_key: str = ""
-    """What wraps the keys of sealed prompts; empty: none are sealed, or a secret does."""
-
     admin_audience: str
     """What tokens for guard's admin routes are meant for."""
 
