@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import codecs
 import re
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -131,7 +132,7 @@ WRITTEN = [CANARY, CANARY[::-1], " ".join(CANARY), b64(f"x{CANARY}"), CANARY.enc
 @given(st.lists(st.sampled_from(WRITTEN), max_size=5).map("".join), st.lists(st.integers(0, 200), max_size=12))
 def test_however_a_stream_is_split_no_canary_leaves(text: str, cuts: list[int]) -> None:
     places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
-    pieces = [text[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [text[start:end] for start, end in pairwise(places)]
     whole = REDACTING.inspect_answer(answer(text), chat("x"), background())
     stream = AnswerStream(REDACTING, chat("x"), background())
     sent = [out for piece in stream_of(pieces) for out in stream.feed(piece)]
@@ -185,9 +186,7 @@ def test_a_leak_never_begins_to_leave(words: list[str], leaking: bool, cuts: lis
     places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     stream = AnswerStream(BLOCKING, chat("x"), background(None))
     sent = [
-        out
-        for piece in stream_of([text[start:end] for start, end in zip(places, places[1:], strict=False)])
-        for out in stream.feed(piece)
+        out for piece in stream_of([text[start:end] for start, end in pairwise(places)]) for out in stream.feed(piece)
     ]
     shown = assemble(sent).choices[0].message.content or ""
     found = BLOCKING.inspect_answer(answer(text), chat("x"), background(None)).findings
