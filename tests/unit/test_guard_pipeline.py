@@ -222,6 +222,8 @@ def test_guards_of_a_direction_that_was_not_reached_are_skipped() -> None:
         ("suspicious", "skipped"),
         ("links", "skipped"),
         ("markup", "skipped"),
+        ("canary", "skipped"),
+        ("prompt_leak", "skipped"),
         ("model_armor", "skipped"),
         ("output", "skipped"),
     ]
@@ -284,6 +286,8 @@ def test_a_harmless_answer_goes_on_as_the_same_object() -> None:
         ("suspicious", "ran", 6),
         ("links", "ran", 6),
         ("markup", "ran", 6),
+        ("canary", "skipped", 0),
+        ("prompt_leak", "skipped", 0),
         ("model_armor", "skipped", 0),
         ("output", "ran", 6),
     ]
