@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from shared.guards.forms import Expected
 from shared.guards.holdback import HeldText
-from shared.guards.output import Expected
 from shared.guards.parts import Form, Part
 from shared.guards.pipeline import Pipeline
 from shared.guards.port import Background, Finding, Reach, together
@@ -30,12 +30,14 @@ class AnswerRules:
         self.scan = pipeline.scan("output", background)
         self.characters = 0
         self._output = pipeline.output
+        self._forms = pipeline.forms
+        self.needs_approval = pipeline.needs_approval
         armed = pipeline.guards("output", background)
         self._acting = [guard for guard in armed if guard.acts("output")]
         self._watching = [guard for guard in armed if not guard.acts("output")]
         reaches = [guard.guard.reach for guard in self._acting if guard.guard is not None]
         # JSON is judged, and cut, whole or not at all
-        whole = Reach(None) if reaches or self._output.acts("output") else None
+        whole = Reach(None) if reaches or any(form.acts("output") for form in self._forms) else None
         self.prose_reach = together(reaches) if reaches else None
         self.content_reach = whole if self.expected.json else self.prose_reach
         self.call_reach = whole
@@ -65,8 +67,7 @@ class AnswerRules:
 
     def validate(self, choice: Choice) -> Sequence[Finding]:
         """What is wrong with the form of a choice that is complete."""
-        guard = self._output.guard
-        return () if guard is None else self.scan.attempt(self._output, lambda: guard.validate(choice, self.expected))
+        return self.scan.over_forms(self._forms, choice, self.expected)
 
     def oversize(self) -> Sequence[Finding]:
         """A finding where the answer is too long."""
@@ -131,6 +132,9 @@ class HeldChoice:
         released.refusal = refusal or None
         if not blocked and self._rules.call_reach is not None:
             released.tool_calls = calls or None
+            for call in calls:
+                if call.function is not None and self._rules.needs_approval(call.function.name or ""):
+                    call.approval = "required"
         return released
 
     def text_findings(self) -> list[Finding]:
