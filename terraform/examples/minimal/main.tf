@@ -32,3 +32,8 @@ output "url" {
   description = "Where clients call guard."
   value       = module.wardgate.url
 }
+
+output "wardgate" {
+  description = "Where everything is: `terraform output -json > outputs.json`, then `wardgate --config outputs.json`."
+  value       = module.wardgate.wardgate
+}
