@@ -12,6 +12,12 @@ variable "region" {
   default     = "europe-west4"
 }
 
+variable "deletion_protection" {
+  description = "Whether data refuses to be deleted; off before `terraform destroy`."
+  type        = bool
+  default     = true
+}
+
 provider "google" {
   project = var.project
   region  = var.region
@@ -23,9 +29,10 @@ provider "google-beta" {
 }
 
 module "wardgate" {
-  source  = "../.."
-  project = var.project
-  region  = var.region
+  source              = "../.."
+  project             = var.project
+  region              = var.region
+  deletion_protection = var.deletion_protection
 }
 
 output "url" {

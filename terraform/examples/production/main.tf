@@ -18,6 +18,12 @@ variable "lock" {
   default     = false
 }
 
+variable "deletion_protection" {
+  description = "Whether data refuses to be deleted; off before `terraform destroy`."
+  type        = bool
+  default     = true
+}
+
 provider "google" {
   project = var.project
   region  = var.region
@@ -41,6 +47,8 @@ module "wardgate" {
   budget          = { billing_account = "012345-6789AB-CDEF01", amount = 500 }
   operators       = ["group:sre@example.com"]
   labels          = { environment = "production" }
+
+  deletion_protection = var.deletion_protection
 
   archive = {
     lock           = var.lock

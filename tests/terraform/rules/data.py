@@ -149,7 +149,7 @@ def secrets_are_those_of_the_code(plan: Plan) -> Iterator[str]:
     secrets = {each.values["secret_id"]: each for each in plan.of("secret_manager_secret")}
     if is_whole(plan) and not set(secrets) >= set(HELD_SECRETS):
         yield f"there are {sorted(secrets)}, rotation holds {sorted(HELD_SECRETS)}"
-    if is_whole(plan) and set(secrets) - {*HELD_SECRETS, CONTENT_KEY, "openai-api-key"}:
+    if is_whole(plan) and set(secrets) - {*HELD_SECRETS, CONTENT_KEY, "openai-key"}:
         yield f"nobody reads {sorted(set(secrets) - {*HELD_SECRETS, CONTENT_KEY})}"
     for each in secrets.values():
         yield from differs(each, {"deletion_protection": True, "version_destroy_ttl": "86400s"})
