@@ -14,6 +14,7 @@ import msgspec
 import yaml
 
 from shared.errors import ConfigurationError, Fault
+from shared.policy.secret_rules import secret_faults
 from shared.policy.types import PolicyFile, RateLimit
 
 DEFAULT_POLICY = Path(__file__).with_name("default.yaml")
@@ -162,6 +163,7 @@ def _contradictions(file: PolicyFile) -> Iterator[Fault]:
                     f"models.{alias}.targets[{index}].upstream",
                     f"'{target.upstream}' is not under upstreams (there: {known}).",
                 )
+    yield from secret_faults(file)
     names: set[str] = set()
     for index, limit in enumerate(file.limits):
         if limit.name in names:

@@ -13,8 +13,9 @@ from shared.errors import NotFound, ServiceUnavailable, StoreUnavailable, Unauth
 from shared.gateway.receipt_keys import ReceiptKeys
 from shared.identity.api_keys import ApiKeys
 from shared.identity.key_format import new_key
+from shared.policy.secret_rules import API_KEY_PEPPER, AUDIT_PEPPER, HELD_SECRETS, RECEIPT_SIGNING_KEY
 from shared.policy.types import OpenAIUpstream, PolicyFile, SecretPolicy, SecretRule
-from shared.rotation.inventory import API_KEY_PEPPER, AUDIT_PEPPER, HELD_SECRETS, RECEIPT_SIGNING_KEY, timing_of
+from shared.rotation.inventory import timing_of
 from shared.rotation.machine import FOREVER, Order
 from shared.rotation.schedule import read_record
 from shared.rotation.service import RotationService
