@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from shared.clock import Clock, utc
-from shared.errors import Conflict, PreconditionFailed, ServiceUnavailable, StoreUnavailable
+from shared.errors import BadRequest, Conflict, PreconditionFailed, ServiceUnavailable, StoreUnavailable
 from shared.identity.api_keys import (
     NewKey,
     Peppers,
@@ -22,6 +22,9 @@ from shared.stores.documents import Document, DocumentStore, Write
 
 MOST_SECRETS = 4
 """Live secrets of one key: those before and after a rotation, and what attempts that died have left."""
+
+LONGEST_GRACE = timedelta(days=30)
+"""As the policy's for other secrets."""
 
 _TRIES = 5
 """A write gives way to others, which a key that is just renewed or revoked brings about."""
@@ -48,8 +51,11 @@ class KeyRotation:
             grace: How long the one before stays good; zero ends all others at once.
 
         Raises:
+            BadRequest: ``grace`` is longer than 30 days.
             Conflict: ``in_grace``: two are live already; ``by_rotation``: rotation makes this key's secrets.
         """
+        if grace > LONGEST_GRACE:
+            raise BadRequest(f"A grace period has at most {LONGEST_GRACE.days} days.", param="grace")
         now = utc(self._clock)
         key = with_new_secret(key_id)
 

@@ -183,7 +183,7 @@ def test_a_pepper_that_is_referred_to_again_before_its_end_comes_back(held: Held
     assert held.states(API_KEY_PEPPER)[1] == "disabled"
     # Readers' caches are shorter than that, so only restored documents can bring such a key.
     key_id = new_key(1, Secret(b"p" * 32)).split("_")[1]
-    document = {"pepper": 1, "tenant": "acme", "name": "late", "scopes": ["chat"]}
+    document = {"hash": b"h", "pepper": 1, "tenant": "acme", "name": "late", "scopes": ["chat"]}
     times = {"created_at": utc(held.clock), "not_after": None, "revoked_at": None}
     held.documents.commit([Write(f"keys/{key_id}", {**document, **times})])
     held.results(after=DAY + 1)
