@@ -82,6 +82,8 @@ class RotationService:
         """
         chosen = list(self._managed.values()) if name is None else [self._secret(name)]
         ticks = tuple(self._tick(secret, order) for secret in chosen)
+        for theirs in self._theirs() if name is None else ():
+            self._rotator.hand_over(theirs)
         secrets = self.status()
         for each in secrets:
             if each.status in ("overdue", "missing") or (each.status != "ok" and each.owner == "operator"):
@@ -101,12 +103,15 @@ class RotationService:
         Raises:
             StoreUnavailable: A store does not answer.
         """
-        theirs = [name for name in operators_secrets(self._policy) if name not in self._managed]
         rules = self._policy.secrets
         return (
             *(managed_status(secret, self._store, self._documents, self._clock) for secret in self._managed.values()),
-            *(operators_status(name, timing_of(rules, name), self._store, self._clock) for name in theirs),
+            *(operators_status(name, timing_of(rules, name), self._store, self._clock) for name in self._theirs()),
         )
+
+    def _theirs(self) -> list[str]:
+        """The secrets whose versions people make."""
+        return [name for name in operators_secrets(self._policy) if name not in self._managed]
 
     def rollback(self, name: str) -> Tick:
         """Go back to the previous version, within its grace period.

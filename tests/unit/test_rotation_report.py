@@ -22,6 +22,7 @@ from shared.rotation.service import RotationService
 from shared.stores.documents import Write
 from shared.stores.secret_reader import SecretReader
 from shared.stores.secrets import Secret
+from tests.support.providers import KeyWebhook
 from tests.support.rotation import HOUR, MemorySecrets
 from tests.support.virtual_time import SECOND, ManualClock, VirtualDocuments
 
@@ -265,6 +266,30 @@ def test_the_upstreams_keys_are_reported_and_never_touched() -> None:
     assert held.states("second-key") == {1: "enabled"}
     with pytest.raises(NotFound, match="api-key-pepper"):
         held.service.run(name="second-key")
+
+
+def test_a_secret_that_is_left_to_people_follows_them_again() -> None:
+    """A driver that is taken out of the policy leaves no pointer behind that nobody would move any more."""
+    with KeyWebhook([]) as server:
+        driver = {"kind": "webhook", "url": server.origin, "signing_secret": "hook"}
+        tree = {"secrets": {"per_secret": {"a-key": {"driver": driver}}}}
+        held = Held(msgspec.convert(tree, PolicyFile))
+        server.clock = held.clock
+        held.results(name="hook")
+        server.signing_secrets = [held.store.access("hook", 1).reveal()]
+        held.results()
+    assert held.reader().current("a-key").number == 1
+    tree["secrets"]["per_secret"]["a-key"] = {"driver": {"kind": "remind"}}
+    held.policy = msgspec.convert(tree, PolicyFile)
+    held.service = RotationService(held.store, held.documents, held.policy, held.clock, log=held.log)
+    held.store.add("a-key", b"sk-by-hand")
+    for _ in range(3):
+        held.results(after=DAY)
+    assert held.reader().get("a-key").reveal() == b"sk-by-hand"
+    assert held.states("a-key") == {1: "enabled", 2: "enabled"}
+    assert [line["event"] for line in held.lines].count("rotation.handed_over") == 1
+    (status,) = [each for each in held.service.status() if each.name == "a-key"]
+    assert (status.owner, status.version, status.state) == ("operator", 2, None)
 
 
 def test_the_policy_may_differ_for_one_secret() -> None:

@@ -9,6 +9,7 @@ Either is kept until it is about to expire, and fetched by one thread while the 
 from __future__ import annotations
 
 import time
+from functools import partial
 from urllib.parse import urlsplit
 
 import msgspec
@@ -62,7 +63,7 @@ class TokenKey:
         self._config = config
         self._source = source
         self._clock = clock
-        fetch = self._id_token if config.exchange is None else self._exchanged
+        fetch = self._id_token if config.exchange is None else partial(self._exchanged, config.exchange)
         self._tokens = Renewing("upstream token", fetch, clock, cooldown_seconds=_COOLDOWN_SECONDS)
         self._last: Secret | None = None
 
@@ -83,9 +84,7 @@ class TokenKey:
         end = minted.expires_at * _SECOND
         return Held(Secret(minted.token.encode()), fresh_until=end - _RENEWAL, good_until=end - _MARGIN)
 
-    def _exchanged(self) -> Held[Secret]:
-        exchange = self._config.exchange
-        assert exchange is not None  # noqa: S101  # what __init__ chose this for
+    def _exchanged(self, exchange: TokenExchange) -> Held[Secret]:
         now = self._clock.time_ns()
         given = _exchange(exchange, self._source.mint(self._config.audience).token)
         lifetime = round(given.expires_in * _SECOND)
