@@ -6,14 +6,15 @@ import atexit
 
 from shared.admission.idempotency import Idempotency
 from shared.admission.limiter import connect_limiter
-from shared.audit.content import ContentSealer, SecretWrapper
+from shared.audit.connect import connect_wrapper
+from shared.audit.content import ContentSealer
 from shared.audit.heads import Heads
 from shared.audit.journal import Journals
 from shared.audit.writer import ChainWriter
 from shared.clock import SystemClock
 from shared.gateway.receipt_keys import ReceiptKeys
 from shared.gateway.services import Services
-from shared.guards.pipeline import Pipeline
+from shared.guards.tenants import Pipelines
 from shared.identity.addresses import AddressCap
 from shared.identity.api_keys import ApiKeys
 from shared.identity.authenticate import Authenticator, TokenVerifier
@@ -31,7 +32,7 @@ _KILLED_EVENTS = 10
 """Events a minute, for each key and process, of calls that the kill switch refuses."""
 
 
-def assemble(start: Start, pipeline: Pipeline) -> Services:
+def assemble(start: Start, pipelines: Pipelines) -> Services:
     """Make everything that guard works with.
 
     Raises:
@@ -50,7 +51,9 @@ def assemble(start: Start, pipeline: Pipeline) -> Services:
         _AUDIT_SOURCE,
         heads=Heads(documents),
         journals=Journals(settings.journals),
-        content=ContentSealer(documents, SecretWrapper(secrets)) if policy.audit.content == "sealed" else None,
+        content=ContentSealer(documents, connect_wrapper(settings.content_key, secrets))
+        if policy.audit.content == "sealed"
+        else None,
     )
     atexit.register(trail.close)
     return Services(
@@ -60,7 +63,7 @@ def assemble(start: Start, pipeline: Pipeline) -> Services:
         switch=KillSwitch(documents),
         admission=connect_limiter(documents, policy, clock),
         idempotency=Idempotency(documents, clock),
-        pipeline=pipeline,
+        pipelines=pipelines,
         model=ModelClient(
             settings.model_url,
             connect_identity(settings.identity, settings.guard_service_account, clock),

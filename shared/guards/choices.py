@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.guards.holdback import HeldText
-from shared.guards.inspection import Armed
 from shared.guards.output import Expected
 from shared.guards.parts import Form, Part
 from shared.guards.pipeline import Pipeline
-from shared.guards.port import Finding, Guard
+from shared.guards.port import Finding, Reach, together
 from shared.models.wire import (
     AnswerFunction,
     AnswerMessage,
@@ -32,10 +31,12 @@ class AnswerRules:
         self.characters = 0
         self._output = pipeline.output
         armed = pipeline.guards("output")
-        self._acting = [guard for guard in armed if guard.acts]
-        self._watching = [guard for guard in armed if not guard.acts]
-        whole = None if self._acting or self._output.acts else 0  # JSON is judged, and cut, whole or not at all
-        self.prose_reach = _longest_reach(self._acting)
+        self._acting = [guard for guard in armed if guard.acts("output")]
+        self._watching = [guard for guard in armed if not guard.acts("output")]
+        reaches = [guard.guard.reach for guard in self._acting if guard.guard is not None]
+        # JSON is judged, and cut, whole or not at all
+        whole = Reach(None) if reaches or self._output.acts("output") else None
+        self.prose_reach = together(reaches) if reaches else None
         self.content_reach = whole if self.expected.json else self.prose_reach
         self.call_reach = whole
 
@@ -43,9 +44,9 @@ class AnswerRules:
     def too_long(self) -> bool:
         """Whether the answer has more text than the policy lets through."""
         output = self._output
-        return output.acts and output.guard is not None and self.characters > output.guard.most_characters
+        return output.acts("output") and output.guard is not None and self.characters > output.guard.most_characters
 
-    def text(self, path: str, form: Form, reach: int | None) -> HeldText:
+    def text(self, path: str, form: Form, reach: Reach | None) -> HeldText:
         """A text of the answer that is about to grow."""
         return HeldText(path, form, reach, self._look)
 
@@ -105,7 +106,7 @@ class HeldChoice:
         released.content = self._add(self._content, delta.content)
         released.refusal = self._add(self._refusal, delta.refusal)
         calls = [self._call(part.index).take(part) for part in delta.tool_calls or ()]
-        if self._rules.call_reach == 0 and calls:
+        if self._rules.call_reach is None and calls:
             released.tool_calls = calls
         if self._rules.too_long:
             self._end("content_filter", blocked=True)
@@ -125,10 +126,10 @@ class HeldChoice:
         blocked = self._must_block()
         self._end("content_filter" if blocked else finish_reason, blocked=blocked)
         released = Delta()
-        if not (blocked and self._rules.content_reach is None):
+        if not (blocked and _is_whole(self._rules.content_reach)):
             released.content = content or None
         released.refusal = refusal or None
-        if not blocked and self._rules.call_reach is None:
+        if not blocked and self._rules.call_reach is not None:
             released.tool_calls = calls or None
         return released
 
@@ -226,15 +227,8 @@ class _HeldCall:
         return AnswerToolCall(identifier, AnswerFunction(name, arguments))
 
 
-def _longest_reach(acting: Sequence[Armed[Guard]]) -> int | None:
-    """The longest reach of the guards; None where one of them judges only the whole."""
-    longest = 0
-    for armed in acting:
-        if armed.guard is not None:
-            if armed.guard.reach.characters is None:
-                return None
-            longest = max(longest, armed.guard.reach.characters)
-    return longest
+def _is_whole(reach: Reach | None) -> bool:
+    return reach is not None and reach.characters is None
 
 
 def _joined(first: Delta, second: Delta) -> Delta:

@@ -1,9 +1,10 @@
 """A growing text that is let go only as far as no acting guard can still find something in it.
 
-Let R be the guards' reach: a finding and its context lie within R characters. Once N characters are
-there, a finding that starts before N - R can neither appear nor change any more. So everything before
-N - R is decided and leaves, redacted; a look at the undecided rest, with R characters before it, is all
-that each fragment costs. The result does not depend on how the text was split.
+Each guard's reach tells where the earliest finding may begin that more text could still complete or
+change: R characters before the end for a bounded guard, and where a word begins that may become a
+finding for a growing one. Everything before that is decided and leaves, redacted; a look at the
+undecided rest, with the reach's characters of context before it, is all that each fragment costs. The
+result does not depend on how the text was split.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from shared.guards.parts import Form, Part
-from shared.guards.port import Finding
+from shared.guards.port import Finding, Reach
 from shared.guards.redaction import MARK
-from shared.text.canonical import has_controls
+from shared.text.hidden import CONTEXT, hidden_ranges
 
 Look = Callable[[Part], Sequence[Finding] | None]
 """What the acting guards find in a part, located in it; None where one failed without which nothing may pass."""
@@ -27,11 +28,11 @@ class HeldText:
     Args:
         path: Where it stands in the answer, as ``choices[0].message.content``.
         form: What it is.
-        reach: Characters to hold back; 0 where no guard acts; None to hold everything until ``finish``.
-        look: Asked for each window; not asked where ``reach`` is 0.
+        reach: How much to hold back; None where no guard acts, so that nothing is held back and ``look`` not asked.
+        look: Asked for each window.
     """
 
-    def __init__(self, path: str, form: Form, reach: int | None, look: Look) -> None:
+    def __init__(self, path: str, form: Form, reach: Reach | None, look: Look) -> None:
         self.findings: list[Finding] = []
         """What the acting guards found, located in the text as it came."""
 
@@ -46,10 +47,15 @@ class HeldText:
         self._received: list[str] = []
         self._passed: list[str] = []
         self._removed: list[int] = []
+        self._before = ""
         self._window = ""
         self._window_start = 0
         self._decided = 0
         self._out = 0
+
+    @property
+    def _whole(self) -> bool:
+        return self._reach is not None and self._reach.characters is None
 
     @property
     def received(self) -> str:
@@ -66,18 +72,18 @@ class HeldText:
         text = self._canonical(fragment)
         self._received.append(text)
         self.length += len(text)
-        if self._reach == 0:
+        if self._reach is None:
             self._passed.append(text)
             return text
-        if self._reach is None:
+        if self._reach.characters is None:
             return ""
         self._window += text
-        decided = self.length - self._reach
+        decided = self._window_start + self._reach.undecided(self._window)
         return self._advance(decided) if decided > self._decided else ""
 
     def finish(self) -> str:
         """The text is complete; answers the rest that may leave."""
-        if self._reach is None:
+        if self._whole:
             self._window = self.received
         return self._advance(self.length) if self._window and self._decided < self.length else ""
 
@@ -94,16 +100,16 @@ class HeldText:
         return replace(finding, span=(start + before, end + within))
 
     def _canonical(self, fragment: str) -> str:
-        """The fragment without control characters, whose places are remembered."""
-        if not has_controls(fragment):
-            return fragment
-        kept: list[str] = []
-        for character in fragment:
-            if has_controls(character):
-                self._removed.append(self.length + len(kept))
-            else:
-                kept.append(character)
-        return "".join(kept)
+        """The fragment without hidden characters, whose places are remembered."""
+        start = at = len(self._before)
+        text = self._before + fragment
+        self._before = text[-CONTEXT:]
+        canonical = ""
+        for first, after in hidden_ranges(text, start):
+            canonical += text[at:first]
+            self._removed += [self.length + len(canonical)] * (after - first)
+            at = after
+        return canonical + text[at:]
 
     def _advance(self, decided: int) -> str:
         """Decide every finding that starts before ``decided`` and let the text up to there go."""
@@ -113,7 +119,7 @@ class HeldText:
             return ""
         released = self._release(self._due(found, decided), decided)
         self._decided = decided
-        if self.blocked and self._reach is None:
+        if self.blocked and self._whole:
             return ""
         self._passed.append(released)
         self._trim()
@@ -150,7 +156,7 @@ class HeldText:
 
     def _trim(self) -> None:
         """Forget what no later look needs."""
-        keep = self._decided - (self._reach or 0)
+        keep = self._decided - (self._reach.characters or 0 if self._reach else 0)
         if keep > self._window_start:
             self._window = self._window[keep - self._window_start :]
             self._window_start = keep

@@ -2,46 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Any
 
 import msgspec
 
 from shared.errors import BadRequest
+from shared.guards.allowed import AllowedPhrases
 from shared.guards.injection import injection_guard
 from shared.guards.inspection import AnswerInspection, Armed, Inspection, RequestInspection, Scan, told
+from shared.guards.model_armor import model_armor_guard
 from shared.guards.output import Expected, OutputGuard
 from shared.guards.parts import Part, Parts, answer_parts, canonical_text, request_parts, with_texts
-from shared.guards.port import Channel, Direction, Finding, Guard, GuardRun
+from shared.guards.port import Channel, Direction, Finding, Guard, GuardRun, Reviewer
 from shared.guards.redaction import redact
 from shared.guards.sizes import check_sizes
 from shared.guards.suspicious import suspicious_guard
 from shared.models.wire import AnswerMessage, ChatCompletion, ChatRequest
-from shared.policy.types import Guards
+from shared.policy.types import GuardRule, Guards, SizeLimits
 from shared.text.canonical import Text
 
 
-def text_guards(policy: Guards) -> tuple[Armed[Guard], ...]:
+class TextGuard(msgspec.Struct, frozen=True):
+    """A guard over text that ships with Wardgate."""
+
+    name: str
+    """Also the field of the policy's ``guards`` that holds its rule."""
+
+    directions: frozenset[str]
+    make: Callable[[Any], Guard | Reviewer]
+    """From that rule."""
+
+
+_PROMPTS, _BOTH = frozenset({"input"}), frozenset({"input", "output"})
+
+TEXT_GUARDS = (
+    TextGuard("injection", _PROMPTS, injection_guard),
+    TextGuard("suspicious", _BOTH, suspicious_guard),
+    TextGuard("model_armor", _BOTH, model_armor_guard),
+)
+"""In the order in which they run and are reported."""
+
+
+def text_guards(policy: Guards) -> tuple[Armed[Guard | Reviewer], ...]:
     """The guards over text, as the policy arms them.
 
     Raises:
         ValueError: A guard's rules do not compile.
     """
-    injection, suspicious = policy.injection, policy.suspicious
-    return (
-        Armed(
-            "injection",
-            injection,
-            frozenset({"input"}),
-            None if injection.mode == "off" else injection_guard(injection),
-        ),
-        Armed(
-            "suspicious",
-            suspicious,
-            frozenset({"input", "output"}),
-            None if suspicious.mode == "off" else suspicious_guard(suspicious),
-        ),
-    )
+    return tuple(_armed(each, getattr(policy, each.name)) for each in TEXT_GUARDS)
+
+
+def _armed(guard: TextGuard, rule: GuardRule) -> Armed[Guard | Reviewer]:
+    return Armed(guard.name, rule, guard.directions, None if rule.mode == "off" else guard.make(rule))
 
 
 class Pipeline:
@@ -55,11 +69,17 @@ class Pipeline:
         ValueError: A guard's rules do not compile.
     """
 
-    def __init__(self, policy: Guards, guards: Sequence[Armed[Guard]] | None = None) -> None:
+    def __init__(self, policy: Guards, guards: Sequence[Armed[Guard | Reviewer]] | None = None) -> None:
         self._policy = policy
+        self._allowed = AllowedPhrases(policy.allow)
         self._texts = tuple(text_guards(policy) if guards is None else guards)
         output = None if policy.output.mode == "off" else OutputGuard(policy.output, policy.sizes.answer_characters)
         self.output: Armed[OutputGuard] = Armed("output", policy.output, frozenset({"output"}), output)
+
+    @property
+    def sizes(self) -> SizeLimits:
+        """What is refused as too large."""
+        return self._policy.sizes
 
     def check_request(self, request: ChatRequest) -> None:
         """Refuse what no guard needs to look at: call it before anything is charged.
@@ -84,7 +104,10 @@ class Pipeline:
         scan = self.scan("input")
         prompt = canonical_text(texts)
         scan.bytes_seen = len(prompt.encode()) - max(len(texts) - 1, 0)
-        found = scan.over(self.guards("input"), parts.texts, texts)
+        found = [
+            self._allowed.apply(text.original, findings)
+            for text, findings in zip(texts, scan.over(self.guards("input"), parts.texts, texts), strict=True)
+        ]
         findings = [finding for per_part in found for finding in per_part]
         return RequestInspection(
             direction="input",
@@ -131,6 +154,8 @@ class Pipeline:
         canonical = read.canonical.text
         scan.bytes_seen = len(canonical.encode())
         (found,) = scan.over(self.guards(direction), [part], [read])
+        if direction == "input":
+            found = self._allowed.apply(text, found)
         if direction == "output" and (output := self.output.guard) is not None:
             found += scan.attempt(self.output, partial(output.oversize, len(canonical)))
         return Inspection(
@@ -146,7 +171,7 @@ class Pipeline:
         """The guards of a direction that was never reached, for an honest receipt."""
         return tuple(GuardRun(armed.name, direction, "skipped", 0) for armed in self._armed(direction))
 
-    def guards(self, direction: Direction) -> tuple[Armed[Guard], ...]:
+    def guards(self, direction: Direction) -> tuple[Armed[Guard | Reviewer], ...]:
         """The guards over text of one direction, also those that are off."""
         return tuple(armed for armed in self._texts if direction in armed.directions)
 
@@ -154,7 +179,7 @@ class Pipeline:
         """A new pass of all guards of one direction."""
         return Scan(direction, self._armed(direction))
 
-    def _armed(self, direction: Direction) -> tuple[Armed[Guard | OutputGuard], ...]:
+    def _armed(self, direction: Direction) -> tuple[Armed[Guard | Reviewer | OutputGuard], ...]:
         return (*self.guards(direction), self.output) if direction == "output" else self.guards(direction)
 
     def _refuse_unscannable(self, parts: Parts) -> None:

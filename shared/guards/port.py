@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from shared.text.canonical import Text
+if TYPE_CHECKING:  # the functions that only record findings load no text and none of its tables
+    from shared.text.canonical import Text
 
 Direction = Literal["input", "output"]
 Channel = Literal["user", "document", "tool"]
@@ -43,7 +45,7 @@ class Finding:
     """What the policy does about it; in ``monitor`` mode it is reported only."""
 
     enforced: bool = True
-    """False where the guard runs in monitor mode: reported, not acted on."""
+    """False where the guard runs in monitor mode, or the policy allows the phrase: reported, not acted on."""
 
     part: str = ""
     """The part of the request or answer, as ``messages[0].content``."""
@@ -55,19 +57,53 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How much text a guard must hold back while an answer streams."""
+    """How much text a guard must hold back while an answer streams.
+
+    A guard that does not judge the whole is local: whether it finds a span depends on the span and on no more
+    than ``characters`` around it, so that a window shows it the same as the whole text does."""
 
     characters: int | None
-    """At most this many characters before the newest one can still become part of a finding.
-    None: the guard judges only the whole answer.
+    """At most this many characters before the newest one can still become part of a finding, unless ``tail``
+    says otherwise. None: the guard judges only the whole answer."""
 
-    A bounded guard is local: whether it finds a span depends on no more than this many characters,
-    the span and its context together, so that a window shows it the same as the whole text does."""
+    tail: Callable[[str], int] | None = None
+    """For a guard whose findings may be long and whose beginnings are seldom: where in a text the earliest finding
+    may begin that more text could still complete or change; the text's length where there is none. It never goes
+    back as a text grows, and needs no more than ``characters`` before that place to tell."""
+
+    most: int = 0
+    """With ``tail``: the most characters that it ever holds back."""
+
+    def undecided(self, text: str) -> int:
+        """Where in ``text`` the earliest finding may begin that more text could still complete or change."""
+        if self.tail is not None:
+            return self.tail(text)
+        return 0 if self.characters is None else max(len(text) - self.characters, 0)
 
 
 def bounded(characters: int) -> Reach:
     """The reach of a guard whose findings span at most ``characters``, with their context."""
     return Reach(characters)
+
+
+def growing(tail: Callable[[str], int], *, context: int, most: int) -> Reach:
+    """The reach of a guard that holds back only what may become a finding: from ``tail`` on, at most ``most``
+    characters. Whether it finds a span depends on no more than ``context`` characters before it and one after it."""
+    return Reach(context, tail, most)
+
+
+def together(reaches: Iterable[Reach]) -> Reach:
+    """What several guards need at once."""
+    reaches = tuple(reaches)
+    if len(reaches) == 1:
+        return reaches[0]
+    if any(reach.characters is None for reach in reaches):
+        return Reach(None)
+    characters = max((reach.characters or 0 for reach in reaches), default=0)
+    if all(reach.tail is None for reach in reaches):
+        return Reach(characters)
+    most = max(reach.most if reach.tail else reach.characters or 0 for reach in reaches)
+    return Reach(characters, lambda text: min(reach.undecided(text) for reach in reaches), most)
 
 
 SEPARATOR = "\x1e"
@@ -97,6 +133,21 @@ class Guard(Protocol):
 
     def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
         """Findings in ``text``, in order of their spans."""
+
+
+class Reviewer(ABC):
+    """A guard that looks at all texts at once, as one that asks somebody else: a question for each would take too long.
+
+    It may fail, which its fail mode decides about, and judges only what is whole.
+    """
+
+    name: str
+    directions: frozenset[str]
+    reach: Reach
+
+    @abstractmethod
+    def review(self, texts: Sequence[str], direction: Direction) -> list[tuple[int, Finding]]:
+        """Findings in canonical texts, each with the index of its text."""
 
 
 @dataclass(frozen=True, slots=True)

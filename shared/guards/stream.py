@@ -40,8 +40,13 @@ class AnswerStream:
 
     @property
     def hold_back(self) -> int | Literal["whole"]:
-        """How many characters of the content are held back; tool calls may be held longer."""
-        return "whole" if self._rules.content_reach is None else self._rules.content_reach
+        """The most characters of the content that are held back; tool calls may be held longer."""
+        reach = self._rules.content_reach
+        if reach is None:
+            return 0
+        if reach.characters is None:
+            return "whole"
+        return reach.most if reach.tail else reach.characters
 
     @property
     def blocked(self) -> bool:

@@ -77,10 +77,10 @@ def load_policy(path: Path | None = None) -> Policy:
     tree = {} if tree is None else tree
     faults = list(_faults(tree, PolicyFile, ""))
     if isinstance(tree, dict):
-        faults += _contradictions(msgspec.convert(_without(tree, faults), PolicyFile))
+        faults += _contradictions(msgspec.convert(_with_tenants(_without(tree, faults)), PolicyFile))
     if faults:
         raise ConfigurationError([Fault(f"{source}: {fault.path}", fault.problem) for fault in faults])
-    file = msgspec.convert(tree, PolicyFile)
+    file = msgspec.convert(_with_tenants(tree), PolicyFile)
     return Policy(file, hashlib.sha256(msgspec.json.encode(file, order="deterministic")).hexdigest(), source)
 
 
@@ -153,6 +153,22 @@ def _without(tree: dict[Any, Any], faults: list[Fault]) -> dict[Any, Any]:
     return {name: part for name, part in tree.items() if name in known and name not in faulty}
 
 
+def _with_tenants(tree: dict[Any, Any]) -> dict[Any, Any]:
+    """The policy, sound, where each tenant's guards are whole: its own fields over the policy's."""
+    tenants = {
+        name: {**tenant, "guards": _over(tree.get("guards", {}), tenant.get("guards", {}))}
+        for name, tenant in tree.get("tenants", {}).items()
+    }
+    return {**tree, "tenants": tenants} if tenants else tree
+
+
+def _over(base: Any, above: Any) -> Any:
+    """``above`` laid over ``base``: maps field by field, anything else whole."""
+    if not (isinstance(base, dict) and isinstance(above, dict)):
+        return above
+    return {**base, **{name: _over(base.get(name), value) for name, value in above.items()}}
+
+
 def _contradictions(file: PolicyFile) -> Iterator[Fault]:
     """What no single field's type can tell."""
     for alias, model in file.models.items():
@@ -164,6 +180,10 @@ def _contradictions(file: PolicyFile) -> Iterator[Fault]:
                     f"'{target.upstream}' is not under upstreams (there: {known}).",
                 )
     yield from secret_faults(file)
+    tenants = {f"tenants.{name}.guards": tenant.guards for name, tenant in file.tenants.items()}
+    for path, guards in {"guards": file.guards, **tenants}.items():
+        if guards.model_armor.mode != "off" and guards.model_armor.template is None:
+            yield Fault(f"{path}.model_armor.template", "is needed, unless 'mode: off' is given.")
     names: set[str] = set()
     for index, limit in enumerate(file.limits):
         if limit.name in names:

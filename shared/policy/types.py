@@ -5,6 +5,7 @@ Every field has a safe default; unknown fields are refused with their path.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
@@ -200,6 +201,10 @@ class GuardRule(Section, frozen=True):
     fail: Literal["closed", "open"] = "closed"
     """What a fault of the guard itself means: refuse, or go on and report that it did not run."""
 
+    def actions(self, direction: str) -> frozenset[str]:
+        """Everything that may be done about a finding in prompts (``input``) or answers (``output``)."""
+        return frozenset({self.action})
+
 
 class SuspiciousRule(GuardRule, frozen=True):
     """The suspicious-terms guard, which reads prompts and answers."""
@@ -207,6 +212,26 @@ class SuspiciousRule(GuardRule, frozen=True):
     action: Literal["block", "redact", "flag"] = "flag"
     terms: list[Annotated[str, Meta(min_length=2, max_length=64)]] | None = None
     """Words to look for; None: the terms that ship with Wardgate."""
+
+
+class ModelArmorRule(GuardRule, frozen=True):
+    """Google's Model Armor, which prompts and answers are sent to; off unless a template is named."""
+
+    action: Literal["block", "flag"] = "block"
+    """It cannot say what to cut out."""
+
+    mode: Literal["enforce", "monitor", "off"] = "off"
+    template: Annotated[str, Meta(pattern=r"^projects/[^/]+/locations/[a-z0-9-]+/templates/[^/]+$(?!\n)")] | None = None
+    """``projects/P/locations/L/templates/T``; what its filters are is said there."""
+
+    deadline_ms: Annotated[int, Meta(ge=50, le=30_000)] = 1500
+    """For all that one request, or one answer, has to have screened."""
+
+    chunk_characters: Annotated[int, Meta(ge=200, le=40_000)] = 2000
+    """Longest text of one call. Model Armor's injection filter skips what has too many tokens."""
+
+    base_url: Url | None = None
+    """Another address for the same API, such as a Private Service Connect endpoint."""
 
 
 class SizeLimits(Section, frozen=True):
@@ -230,6 +255,24 @@ class SizeLimits(Section, frozen=True):
     """All text of one answer together."""
 
 
+class AllowedPhrase(Section, frozen=True):
+    """Words that a guard takes for an attack and that are none here, for a time."""
+
+    phrase: Annotated[str, Meta(min_length=8, max_length=256)]
+    """Read without regard to case, and with any white space between its words."""
+
+    until: date
+    """The last day (UTC) on which it counts, such as 2027-01-31."""
+
+    guards: Annotated[list[Literal["injection", "suspicious"]], Meta(min_length=1)] = field(
+        default_factory=lambda: ["injection"]
+    )
+    """Whose findings within the phrase are reported and not acted on."""
+
+    reason: Annotated[str, Meta(max_length=256)] = ""
+    """For whoever reads the policy later."""
+
+
 class Guards(Section, frozen=True):
     """The guards and what each does about its findings."""
 
@@ -239,8 +282,19 @@ class Guards(Section, frozen=True):
     output: GuardRule = field(default_factory=GuardRule)
     """Validates the answer: declared tools only, JSON where JSON was asked for, sound text."""
 
+    model_armor: ModelArmorRule = field(default_factory=ModelArmorRule)
+    allow: Annotated[list[AllowedPhrase], Meta(max_length=256)] = field(default_factory=list)
+    """Phrases in prompts that are no attack."""
+
     allow_unscanned_parts: bool = False
     """Whether images, recordings and files, which no guard can read, are let through (and reported)."""
+
+
+class TenantPolicy(Section, frozen=True):
+    """What is different for one tenant."""
+
+    guards: Guards = field(default_factory=Guards)
+    """What is given here goes over the policy's own ``guards``, field by field; what is not given stays as there."""
 
 
 # --- identity and edge --------------------------------------------------------------------------
@@ -483,6 +537,9 @@ class PolicyFile(Section, frozen=True):
     )
     admission: AdmissionPolicy = field(default_factory=AdmissionPolicy)
     guards: Guards = field(default_factory=Guards)
+    tenants: dict[Slug, TenantPolicy] = field(default_factory=dict)
+    """By the tenant's name: what is different for its callers."""
+
     identity: Identity = field(default_factory=Identity)
     cors: Cors = field(default_factory=Cors)
     audit: Audit = field(default_factory=Audit)

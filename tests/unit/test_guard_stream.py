@@ -8,7 +8,7 @@ from msgspec import UNSET
 from shared.guards.answer import answer_digest, assemble
 from shared.guards.inspection import Armed
 from shared.guards.pipeline import Pipeline
-from shared.guards.port import Reach, bounded
+from shared.guards.port import Reach, bounded, growing, together
 from shared.guards.stream import AnswerStream
 from shared.models.wire import ChatChunk, ChatRequest, Delta, TokenUsage, ToolCallDelta
 from shared.policy.types import GuardRule, Guards, SizeLimits, SuspiciousRule
@@ -231,6 +231,7 @@ def test_a_broken_stream_is_reported_as_far_as_it_came() -> None:
     assert inspection.completion.choices[0].message.content == "the [FILTERED] of " + "x" * 21
     assert [(run.guard, run.status, run.bytes_seen) for run in inspection.runs] == [
         ("suspicious", "ran", 52),
+        ("model_armor", "skipped", 0),
         ("output", "ran", 52),
     ]
 
@@ -286,3 +287,12 @@ def test_stream_and_plain_answer_have_one_digest() -> None:
         streamed.feed(piece)
     plain = answer("Hey", calls=[("lookup", '{"a": 1}')], finish_reason="tool_calls")
     assert answer_digest(streamed.completion) == answer_digest(plain)
+
+
+def test_guards_together_hold_back_what_each_of_them_needs() -> None:
+    words = growing(lambda text: text.rfind(" ") + 1, context=4, most=99)
+    both = together([bounded(3), words])
+    assert (both.characters, both.most) == (4, 99)
+    assert [both.undecided(text) for text in ("", "ab", "ab cdefg", "ab cdefg h")] == [0, 0, 3, 7]
+    assert together([bounded(3), bounded(7)]) == bounded(7)
+    assert together([words, Reach(None)]).characters is None
