@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from shared.cli.output import MAKES_SECRETS, Commands, add_json_option, need_home, print_json, print_table
 from shared.cli.times import future, span
@@ -19,7 +20,13 @@ from shared.settings import Settings, load_settings
 from shared.stores.connect import connect_documents, connect_secrets
 from shared.stores.secret_reader import SecretReader
 
+if TYPE_CHECKING:
+    from shared.cli.guard_admin import GuardAdmin
+
 _COLUMNS = ("id", "tenant", "name", "scopes", "status", "created_at", "not_after", "older_until")
+
+_MADE = "id   {}\nkey  {}\nThe key is shown this once; keep it now."
+_RESERVED = "id   {}\nRotation makes its secrets, once a secret's driver in the policy names this id."
 
 
 def register(commands: Commands) -> None:
@@ -86,6 +93,8 @@ def _keys() -> ApiKeys:
 
 def _create(options: argparse.Namespace) -> int:
     scopes = [scope.strip() for scope in options.scopes.split(",") if scope.strip()]
+    if options.deployment is not None:
+        return _create_by_guard(options, scopes)
     given = (options.tenant, options.name, scopes, options.expires)
     with _secrets_are_made():
         if options.by_rotation:
@@ -98,6 +107,10 @@ def _create(options: argparse.Namespace) -> int:
 def _rotate(options: argparse.Namespace) -> int:
     if options.revoke_immediately and options.grace is not None:
         raise BadRequest("--revoke-immediately and --grace contradict each other; give one of them.")
+    if options.deployment is not None:
+        grace = timedelta(0) if options.revoke_immediately else options.grace or _grace_of(load_settings(needs=()))
+        _show_guards(_guard(options).rotate_key(options.id, round(grace.total_seconds())), json=options.json)
+        return 0
     settings = _settings()
     documents = connect_documents(settings.documents)
     reader = SecretReader(connect_secrets(settings.secrets), documents, settings.environment)
@@ -127,7 +140,7 @@ def _show(made: NewKey, *, json: bool) -> None:
     if json:
         print_json({**_row(made.record), "key": made.key})
         return
-    print(f"id   {made.record.id}\nkey  {made.key}\nThe key is shown this once; keep it now.")
+    print(_MADE.format(made.record.id, made.key))
     if until := _time(made.record.older_until):
         print(f"The one before is good until {until}.")
 
@@ -136,7 +149,30 @@ def _show_reserved(record: KeyRecord, *, json: bool) -> None:
     if json:
         print_json(_row(record))
     else:
-        print(f"id   {record.id}\nRotation makes its secrets, once a secret's driver in the policy names this id.")
+        print(_RESERVED.format(record.id))
+
+
+def _create_by_guard(options: argparse.Namespace, scopes: list[str]) -> int:
+    """Have guard make the key: the pepper's value is for guard alone."""
+    asked = {"tenant": options.tenant, "name": options.name, "scopes": scopes, "not_after": options.expires}
+    _show_guards(_guard(options).create_key({**asked, "by_rotation": options.by_rotation}), json=options.json)
+    return 0
+
+
+def _guard(options: argparse.Namespace) -> GuardAdmin:
+    from shared.cli.guard_admin import IAM_CREDENTIALS, GuardAdmin
+
+    return GuardAdmin(options.deployment, IAM_CREDENTIALS)
+
+
+def _show_guards(made: dict[str, Any], *, json: bool) -> None:
+    """A key as guard's answer has it."""
+    if json:
+        print_json({**made, "scopes": ",".join(made["scopes"]), "status": "active", "revoked_at": None})
+    elif made["by_rotation"]:
+        print(_RESERVED.format(made["id"]))
+    else:
+        print(_MADE.format(made["id"], made["key"]))
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from shared.guards.holdback import HeldText
 from shared.guards.output import Expected
 from shared.guards.parts import Form, Part
 from shared.guards.pipeline import Pipeline
-from shared.guards.port import Finding, Reach, together
+from shared.guards.port import Background, Finding, Reach, together
 from shared.models.wire import (
     AnswerFunction,
     AnswerMessage,
@@ -25,9 +25,9 @@ from shared.models.wire import (
 class AnswerRules:
     """What all choices of one answer share: the guards, how much they hold back, and how much text there is."""
 
-    def __init__(self, pipeline: Pipeline, request: ChatRequest) -> None:
+    def __init__(self, pipeline: Pipeline, request: ChatRequest, background: Background) -> None:
         self.expected = Expected.of(request)
-        self.scan = pipeline.scan("output")
+        self.scan = pipeline.scan("output", background)
         self.characters = 0
         self._output = pipeline.output
         armed = pipeline.guards("output")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,11 +12,13 @@ from shared.errors import BadRequest
 from shared.guards.allowed import AllowedPhrases
 from shared.guards.injection import injection_guard
 from shared.guards.inspection import AnswerInspection, Armed, Inspection, RequestInspection, Scan, told
+from shared.guards.links import LinkGuard
+from shared.guards.markup import MarkupGuard
 from shared.guards.model_armor import model_armor_guard
 from shared.guards.output import Expected, OutputGuard
 from shared.guards.parts import Part, Parts, answer_parts, canonical_text, request_parts, with_texts
-from shared.guards.port import Channel, Direction, Finding, Guard, GuardRun, Reviewer
-from shared.guards.redaction import redact
+from shared.guards.port import Background, Channel, Direction, Finding, Guard, GuardRun, Reviewer
+from shared.guards.redaction import cuts_of, redact
 from shared.guards.sizes import check_sizes
 from shared.guards.suspicious import suspicious_guard
 from shared.models.wire import AnswerMessage, ChatCompletion, ChatRequest
@@ -35,11 +37,13 @@ class TextGuard(msgspec.Struct, frozen=True):
     """From that rule."""
 
 
-_PROMPTS, _BOTH = frozenset({"input"}), frozenset({"input", "output"})
+_PROMPTS, _ANSWERS, _BOTH = frozenset({"input"}), frozenset({"output"}), frozenset({"input", "output"})
 
 TEXT_GUARDS = (
     TextGuard("injection", _PROMPTS, injection_guard),
     TextGuard("suspicious", _BOTH, suspicious_guard),
+    TextGuard("links", _ANSWERS, LinkGuard),
+    TextGuard("markup", _ANSWERS, MarkupGuard),
     TextGuard("model_armor", _BOTH, model_armor_guard),
 )
 """In the order in which they run and are reported."""
@@ -120,12 +124,20 @@ class Pipeline:
             request=with_texts(request, parts.texts, _changed(parts.texts, texts, found)),
         )
 
-    def inspect_answer(self, completion: ChatCompletion, request: ChatRequest) -> AnswerInspection:
-        """Inspect every text of the answer to ``request``; ``completion`` itself is left as it is."""
+    def inspect_answer(
+        self, completion: ChatCompletion, request: ChatRequest, background: Background | None = None
+    ) -> AnswerInspection:
+        """Inspect every text of the answer to ``request``; ``completion`` itself is left as it is.
+
+        Args:
+            completion: The answer.
+            request: As it went on to the model.
+            background: What else is known of it; None: nothing.
+        """
         expected = Expected.of(request)
         parts = answer_parts(completion, expected.content_form)
         texts = [part.read() for part in parts]
-        scan = self.scan("output")
+        scan = self.scan("output", background or Background(request))
         scan.bytes_seen = sum(len(text.canonical.text.encode()) for text in texts)
         found = scan.over(self.guards("output"), parts, texts)
         answer = with_texts(completion, parts, _changed(parts, texts, found))
@@ -175,9 +187,9 @@ class Pipeline:
         """The guards over text of one direction, also those that are off."""
         return tuple(armed for armed in self._texts if direction in armed.directions)
 
-    def scan(self, direction: Direction) -> Scan:
+    def scan(self, direction: Direction, background: Background | None = None) -> Scan:
         """A new pass of all guards of one direction."""
-        return Scan(direction, self._armed(direction))
+        return Scan(direction, self._armed(direction), background)
 
     def _armed(self, direction: Direction) -> tuple[Armed[Guard | Reviewer | OutputGuard], ...]:
         return (*self.guards(direction), self.output) if direction == "output" else self.guards(direction)
@@ -191,15 +203,11 @@ class Pipeline:
             )
 
 
-def _cuts(findings: Iterable[Finding]) -> list[tuple[int, int]]:
-    return [finding.span for finding in findings if finding.enforced and finding.action == "redact"]
-
-
 def _changed(parts: Sequence[Part], texts: Sequence[Text], found: Sequence[Sequence[Finding]]) -> dict[int, str]:
     """The texts that may not go on as they came, by their index, as they may."""
     changed = {}
     for index, (part, text, findings) in enumerate(zip(parts, texts, found, strict=True)):
-        cuts = _cuts(findings) if findings else None
+        cuts = cuts_of(findings) if findings else None
         passed = redact(text, cuts) if cuts else text.views[0].text
         if passed != part.text:
             changed[index] = passed

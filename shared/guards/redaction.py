@@ -6,6 +6,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from msgspec import Struct
+
 from shared.guards.parts import Part
 from shared.guards.port import Finding
 from shared.text.canonical import Text
@@ -16,25 +18,43 @@ MARK = "[FILTERED]"
 Span = tuple[int, int]
 
 
-def merged(spans: Iterable[Span]) -> list[Span]:
-    """The spans in order, overlapping ones as one; spans that merely touch stay apart."""
-    result: list[Span] = []
-    for start, end in sorted(spans):
-        if result and start < result[-1][1]:
-            result[-1] = (result[-1][0], max(result[-1][1], end))
+class Cut(Struct, frozen=True):
+    """A span that does not go on, and what stands in its place."""
+
+    start: int
+    end: int
+    replacement: str = MARK
+
+
+def cuts_of(findings: Iterable[Finding]) -> list[Cut]:
+    """The cuts that findings demand."""
+    return [
+        Cut(*finding.span, MARK if finding.replacement is None else finding.replacement)
+        for finding in findings
+        if finding.enforced and finding.action == "redact"
+    ]
+
+
+def merged(cuts: Iterable[Cut]) -> list[Cut]:
+    """The cuts in order, overlapping ones as one with the mark alone; cuts that merely touch stay apart."""
+    result: list[Cut] = []
+    for cut in sorted(cuts, key=lambda cut: (cut.start, cut.end)):
+        if result and cut.start < result[-1].end:
+            same = (cut.start, cut.end, cut.replacement) == (result[-1].start, result[-1].end, result[-1].replacement)
+            result[-1] = result[-1] if same else Cut(result[-1].start, max(result[-1].end, cut.end))
         else:
-            result.append((start, end))
+            result.append(cut)
     return result
 
 
-def redact(text: Text, spans: Iterable[Span]) -> str:
-    """The canonical text with each span of the original replaced by ``[FILTERED]``."""
+def redact(text: Text, cuts: Iterable[Cut]) -> str:
+    """The canonical text with each cut's span of the original replaced."""
     view = text.canonical
     pieces: list[str] = []
     at = 0
-    for start, end in merged(view.locate(*span) for span in spans):
-        pieces += (view.text[at:start], MARK)
-        at = end
+    for cut in merged(Cut(*view.locate(cut.start, cut.end), cut.replacement) for cut in cuts):
+        pieces += (view.text[at : cut.start], cut.replacement)
+        at = cut.end
     pieces.append(view.text[at:])
     return "".join(pieces)
 

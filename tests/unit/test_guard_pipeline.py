@@ -185,6 +185,8 @@ def test_off_means_not_run_and_says_so() -> None:
 def test_guards_of_a_direction_that_was_not_reached_are_skipped() -> None:
     assert [(run.guard, run.status) for run in DEFAULT.not_run("output")] == [
         ("suspicious", "skipped"),
+        ("links", "skipped"),
+        ("markup", "skipped"),
         ("model_armor", "skipped"),
         ("output", "skipped"),
     ]
@@ -245,6 +247,8 @@ def test_a_harmless_answer_goes_on_as_the_same_object() -> None:
     assert inspection.text == "Paris."
     assert [(run.guard, run.status, run.bytes_seen) for run in inspection.runs] == [
         ("suspicious", "ran", 6),
+        ("links", "ran", 6),
+        ("markup", "ran", 6),
         ("model_armor", "skipped", 0),
         ("output", "ran", 6),
     ]
