@@ -179,6 +179,22 @@ class Guard(Protocol):
         """Findings in ``text``, in order of their spans."""
 
 
+class JoinedReader(ABC):
+    """A guard that also reads neighbouring messages as one text, for what is split over several of them."""
+
+    name: str
+    directions: frozenset[str]
+    reach: Reach
+
+    @abstractmethod
+    def clears(self, joined: str) -> bool:
+        """See ``Guard``."""
+
+    @abstractmethod
+    def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
+        """See ``Guard``; ``text`` is a message's, or several joined."""
+
+
 class Reviewer(ABC):
     """A guard that looks at all texts at once, as one that asks somebody else: a question for each would take too long.
 
@@ -192,6 +208,17 @@ class Reviewer(ABC):
     @abstractmethod
     def review(self, texts: Sequence[str], direction: Direction) -> list[tuple[int, Finding]]:
         """Findings in canonical texts, each with the index of its text."""
+
+
+class Bindable(ABC):
+    """A guard that must know the request before it can look at the answer. Looks at nothing else."""
+
+    name: str
+    directions: frozenset[str]
+
+    @abstractmethod
+    def for_answer(self, background: Background) -> Guard | None:
+        """The guard for one answer; None where there is nothing that it could find, so that it does not run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,6 +239,8 @@ def test_a_broken_stream_is_reported_as_far_as_it_came() -> None:
         ("suspicious", "ran", 52),
         ("links", "skipped", 0),
         ("markup", "skipped", 0),
+        ("canary", "skipped", 0),
+        ("prompt_leak", "skipped", 0),
         ("model_armor", "skipped", 0),
         ("output", "ran", 52),
     ]
