@@ -24,7 +24,7 @@ from shared.guards.port import (
 )
 from shared.guards.redaction import settled
 from shared.models.wire import ChatCompletion, ChatRequest
-from shared.policy.types import GuardRule
+from shared.policy.types import GuardMode
 from shared.text.canonical import Text
 
 MOST_FINDINGS = 100
@@ -39,7 +39,7 @@ class Armed(Struct, Generic[AnyGuard], frozen=True):
     """A guard and what the policy says of it."""
 
     name: str
-    rule: GuardRule
+    rule: GuardMode
     directions: frozenset[str]
     guard: AnyGuard | None
     """None where it is off."""
@@ -50,7 +50,7 @@ class Armed(Struct, Generic[AnyGuard], frozen=True):
 
     def cuts(self, direction: Direction) -> bool:
         """Whether there are findings that it takes out of what goes on."""
-        return self.acts(direction) and "redact" in self.rule.actions(direction)
+        return self.acts(direction) and bool({"redact", "mask"} & self.rule.actions(direction))
 
 
 class Inspection(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from shared.guards.redaction import redact
 from shared.guards.sizes import check_sizes
 from shared.guards.suspicious import suspicious_guard
 from shared.models.wire import AnswerMessage, ChatCompletion, ChatRequest
-from shared.policy.types import GuardRule, Guards
+from shared.policy.types import GuardMode, Guards
 from shared.text.canonical import Text
 
 
@@ -51,7 +51,7 @@ def text_guards(policy: Guards) -> tuple[Armed[Guard], ...]:
     return tuple(_armed(each, getattr(policy, each.name)) for each in TEXT_GUARDS)
 
 
-def _armed(guard: TextGuard, rule: GuardRule) -> Armed[Guard]:
+def _armed(guard: TextGuard, rule: GuardMode) -> Armed[Guard]:
     return Armed(guard.name, rule, guard.directions, None if rule.mode == "off" else guard.make(rule))
 
 

@@ -12,13 +12,15 @@ Direction = Literal["input", "output"]
 Channel = Literal["user", "document", "tool"]
 """Where text comes from: a person, a retrieved document, or a tool's result."""
 
-Action = Literal["block", "redact", "flag"]
+Action = Literal["block", "redact", "mask", "flag"]
+"""``mask`` is a redaction that the answer undoes: see ``shared.guards.masking``."""
+
 RunStatus = Literal["ran", "monitor", "skipped", "failed_open", "failed_closed"]
 """What became of a guard: it ran; it ran in monitor mode; it did not run; or it failed, and the text
 went on unseen (``failed_open``) or was refused (``failed_closed``)."""
 
-Verdict = Literal["allow", "flag", "redact", "block"]
-VERDICTS: tuple[Verdict, ...] = ("allow", "flag", "redact", "block")
+Verdict = Literal["allow", "flag", "mask", "redact", "block"]
+VERDICTS: tuple[Verdict, ...] = ("allow", "flag", "mask", "redact", "block")
 """From harmless to final."""
 
 
