@@ -22,7 +22,7 @@ define pip_install
 	| tee $(VENV)/install.log | sed -n -e 's/^Collecting \([^ ;]*\).*/  \1/p' || { tail -n 30 $(VENV)/install.log >&2; exit 1; }
 endef
 
-.PHONY: help install install-dev run test test-faults mutate-admission lint format lock schemas package bench bench-admission bench-audit smoke audit-deps clean
+.PHONY: help install install-dev run test test-faults test-terraform mutate-admission lint format lock schemas package bench bench-admission bench-audit smoke audit-deps clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,10 +61,13 @@ run: $(RUNTIME) $(if $(filter smollm2,$(LOCAL_MODEL)),$(SMOLLM2)) ## serve every
 	@$(BIN)/python -m shared.local $(if $(PORT),--port $(PORT)) $(if $(LOCAL_MODEL),--local-model $(LOCAL_MODEL))
 
 test: $(DEV) ## run the tests [ARGS="tests/unit -k text"]
-	@$(PYTEST) -n 2 --dist loadfile --ignore tests/faults $(ARGS)
+	@$(PYTEST) -n 2 --dist loadfile --ignore tests/faults --ignore tests/terraform $(ARGS)
 
 test-faults: $(DEV) ## kill processes at random moments [ROUNDS=20] [SEED=…]
 	@WARDGATE_FAULT_ROUNDS=$(ROUNDS) WARDGATE_FAULT_SEED=$(SEED) $(PYTEST) tests/faults $(ARGS)
+
+test-terraform: $(DEV) ## plan both examples and every module, and look at the plans (needs terraform)
+	@$(PYTEST) tests/terraform $(ARGS)
 
 mutate-admission: $(DEV) ## plant faults in admission and see that the tests find them [ARGS="--only undone"]
 	@$(BIN)/python -m tests.mutation.admission $(ARGS)

@@ -1,10 +1,12 @@
 """Builds each function's deployable zip: its ``main.py`` and ``requirements.txt``, and ``shared/`` beside them.
 
-    python functions/bundle.py [--into FOLDER] [NAME …]
+    python functions/bundle.py [--into FOLDER] [--policy FILE] [NAME …]
 
 The same tree gives the same bytes on every machine and Python version: names are sorted, times and
 modes fixed, and nothing is compressed, since deflate's output differs between builds of zlib. The
-archive's name ends in its own hash, so whatever deploys it sees a change exactly where there is one.
+archive's name ends in a hash of its content, so whatever deploys it sees a change exactly where there is
+one. The hash is over names and hashes of the files, so that Terraform can reckon it before there is a zip:
+see ``terraform/modules/build``.
 """
 
 from __future__ import annotations
@@ -27,7 +29,16 @@ CARRIED = frozenset({".py", ".yaml", ".json"})
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can state."""
 
+Contents = list[tuple[str, bytes]]
+"""Path in the zip and bytes of each file, sorted."""
+
 UNIX, MODE = 3, 0o100644
+
+POLICY = "policy.yaml"
+"""Name of the operator's policy beside ``main.py``; ``WARDGATE_POLICY`` names it in the function."""
+
+FORMAT = "wardgate bundle 1"
+"""Begins what is hashed; another number, here and in Terraform, where the same files are to give other bytes."""
 
 
 def function_names(root: Path = ROOT) -> list[str]:
@@ -35,38 +46,58 @@ def function_names(root: Path = ROOT) -> list[str]:
     return sorted(main.parent.name for main in (root / "functions").glob("*/main.py"))
 
 
-def bundle(name: str, root: Path = ROOT) -> bytes:
+def bundle(name: str, root: Path = ROOT, policy: Path | None = None) -> bytes:
     """The zip of one function.
+
+    Args:
+        name: The function.
+        root: The tree that it is in.
+        policy: The policy that it is to run with, carried as ``policy.yaml``; None: none is carried.
 
     Raises:
         ValueError: The tree holds a file that does not belong into a bundle; the message names it.
-        FileNotFoundError: The function lacks its ``main.py`` or ``requirements.txt``.
+        FileNotFoundError: The function lacks its ``main.py`` or ``requirements.txt``, or there is no such policy.
     """
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundled:
-        for path, content in sorted(_contents(name, root)):
-            entry = zipfile.ZipInfo(path, EPOCH)
-            entry.create_system, entry.external_attr = UNIX, MODE << 16
-            bundled.writestr(entry, content)
-    return archive.getvalue()
+    return _zip(_contents(name, root, policy))
 
 
-def write(name: str, into: Path, root: Path = ROOT) -> Path:
+def write(name: str, into: Path, root: Path = ROOT, policy: Path | None = None) -> Path:
     """Write ``<name>-<hash>.zip`` into the folder, in place of the function's older ones; its path."""
-    data = bundle(name, root)
+    contents = _contents(name, root, policy)
     into.mkdir(parents=True, exist_ok=True)
-    path = into / f"{name}-{hashlib.sha256(data).hexdigest()[:16]}.zip"
-    path.write_bytes(data)
+    path = into / f"{name}-{_digest(contents)}.zip"
+    path.write_bytes(_zip(contents))
     for other in into.glob(f"{name}-{'[0-9a-f]' * 16}.zip"):
         if other != path:
             other.unlink()
     return path
 
 
-def _contents(name: str, root: Path) -> Iterator[tuple[str, bytes]]:
+def _zip(contents: Contents) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundled:
+        for path, content in contents:
+            entry = zipfile.ZipInfo(path, EPOCH)
+            entry.create_system, entry.external_attr = UNIX, MODE << 16
+            bundled.writestr(entry, content)
+    return archive.getvalue()
+
+
+def _digest(contents: Contents) -> str:
+    lines = (f"{hashlib.sha256(content).hexdigest()}  {path}\n" for path, content in contents)
+    return hashlib.sha256(f"{FORMAT}\n{''.join(lines)}".encode()).hexdigest()[:16]
+
+
+def _contents(name: str, root: Path, policy: Path | None) -> Contents:
+    return sorted(_files(name, root, policy))
+
+
+def _files(name: str, root: Path, policy: Path | None) -> Iterator[tuple[str, bytes]]:
     folder = root / "functions" / name
     for own in ("main.py", "requirements.txt"):
         yield own, (folder / own).read_bytes()
+    if policy is not None:
+        yield POLICY, policy.read_bytes()
     shared = root / "shared"
     for path in shared.rglob("*"):
         inside = path.relative_to(shared)
@@ -81,11 +112,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Build the zips and print their paths; exit code."""
     parser = argparse.ArgumentParser(description="Build the functions' deployable zips.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="functions to build; default: all")
+    parser.add_argument("--policy", type=Path, help="policy to carry as policy.yaml (default: none)")
     parser.add_argument("--into", type=Path, default=ROOT / "dist", help="folder to write to (default: dist)")
     options = parser.parse_args(arguments)
     try:
         for name in options.names or function_names():
-            sys.stdout.write(f"{write(name, options.into)}\n")
+            sys.stdout.write(f"{write(name, options.into, policy=options.policy)}\n")
     except (ValueError, FileNotFoundError) as error:
         sys.stderr.write(f"bundle: {error}\n")
         return 1

@@ -52,6 +52,11 @@ class Settings:
     journals: Path
     """``WARDGATE_JOURNALS``. Private folder for audit events that the bus has not acknowledged yet; default
     ``audit-journals`` in the home in development, and in the folder for temporary files in production."""
+
+    content_key: str
+    """``WARDGATE_CONTENT_KEY``. What wraps the keys of sealed content: ``secret://content-key``, the default, or
+    ``kms://projects/…/cryptoKeys/…``."""
+
     signer: str
     """``WARDGATE_SIGNER``. Who signs checkpoints: ``secret://name`` or ``kms://projects/…/cryptoKeyVersions/1``."""
 
@@ -81,6 +86,7 @@ _SCHEMES = {
     "WARDGATE_OBJECTS": ("file", "gs"),
     "WARDGATE_WAREHOUSE": ("sqlite", "bigquery"),
     "WARDGATE_ALERTS": ("spool", "pubsub"),
+    "WARDGATE_CONTENT_KEY": ("secret", "kms"),
     "WARDGATE_SIGNER": ("secret", "kms"),
     "WARDGATE_IDENTITY": ("local", "google"),
 }
@@ -161,6 +167,7 @@ def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | Non
         warehouse=address("WARDGATE_WAREHOUSE", f"sqlite://{home}/warehouse.db"),
         alerts=address("WARDGATE_ALERTS", f"spool://{home}/alerts.db"),
         journals=Path(given("WARDGATE_JOURNALS") or scratch / "audit-journals").absolute(),
+        content_key=address("WARDGATE_CONTENT_KEY", "") or "secret://content-key",
         signer=address("WARDGATE_SIGNER", "secret://audit-signing-key"),
         model_url=url("WARDGATE_MODEL_URL", "http://127.0.0.1:8081"),
         identity=address("WARDGATE_IDENTITY", f"local://{home}/identity"),

@@ -8,6 +8,8 @@ from typing import NoReturn
 from shared.alerts.alert import SOURCE
 from shared.alerts.raising import Raiser
 from shared.alerts.sink import AlertsSink
+from shared.audit.heads import Heads
+from shared.audit.journal import Journals
 from shared.audit.port import Operator
 from shared.audit.writer import ChainWriter
 from shared.clock import SystemClock
@@ -35,7 +37,15 @@ def assemble(start: Start) -> AlertsSink:
     """
     settings, policy, clock = start.settings, start.policy.file.alerts, SystemClock()
     documents = connect_documents(settings.documents)
-    trail = ChainWriter(connect_events(settings.events), _NoPeppers(), Audit(mode="fail_close"), clock, SOURCE)
+    trail = ChainWriter(
+        connect_events(settings.events),
+        _NoPeppers(),
+        Audit(mode="fail_close"),
+        clock,
+        SOURCE,
+        heads=Heads(documents),
+        journals=Journals(settings.journals),
+    )
     atexit.register(trail.close)
     switch = SwitchOperator(documents, trail, _OPERATOR, clock)
     raiser = Raiser(documents, connect_events(settings.alerts, setting="WARDGATE_ALERTS"), switch, policy, clock)

@@ -1,12 +1,10 @@
 """The sealed copy of prompt and answer: readable only with the key of the subject that it is about.
 
-A subject is a tenant's verified end user, or else the API key. Each has a random key of its own, which
-lies in the document store wrapped (encrypted) by a key-encryption key: the secret ``content-key``, or a
-service that keeps such a key. Content is AES-256-GCM under the subject's key, bound to its chain and request.
-To erase a subject is to delete its wrapped key: what was sealed stays in the trail, so that its chains stay whole, and
-nobody can open it any more once backups of the document store have expired. A later request makes a new key.
-
-The cryptography package is imported with the first content that is sealed.
+A subject is a tenant's verified end user, or else the API key. Each has a random key of its own, which lies in the
+document store wrapped (encrypted) by a key that others hold (``shared.audit.wrapping``). Content is AES-256-GCM under
+the subject's key, bound to its chain and request. To erase a subject is to delete its wrapped key: what was sealed
+stays in the trail, so that its chains stay whole, and nobody can open it any more once backups of the document store
+have expired. A later request makes a new key.
 """
 
 from __future__ import annotations
@@ -19,7 +17,6 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import msgspec
 
@@ -33,13 +30,12 @@ from shared.audit.event import (
 )
 from shared.audit.port import Interaction
 from shared.audit.record import Record
+from shared.audit.wrapping import ContentUnreadable, KeyWrapper, Wrapped, cipher, decrypt
 from shared.errors import PreconditionFailed, StoreError, StoreUnavailable, WardgateError
 from shared.stores.documents import DocumentStore, Write
-from shared.stores.secrets import Secret
 from shared.web.log import log
 
 COLLECTION = "audit_subjects"
-SECRET = "content-key"  # noqa: S105  # its name, not its value
 
 MAX_TEXT_BYTES = 60_000
 """Of a prompt and of an answer in UTF-8; what is longer is sealed up to there, and the event says so."""
@@ -56,59 +52,12 @@ class ContentGone(WardgateError):
     """The subject's key was erased, so nobody can open the content."""
 
 
-class ContentUnreadable(WardgateError):
-    """The content is not what was sealed for this record."""
-
-
 @dataclass(frozen=True, slots=True)
 class Content:
     """What was sealed."""
 
     prompt: str | None
     answer: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Wrapped:
-    """A key, encrypted."""
-
-    wrapped: bytes
-    version: int
-    """Of the key-encryption key."""
-
-
-class KeyWrapper(Protocol):
-    """Encrypts keys with a key that it keeps to itself. Both raise ``StoreError`` where it cannot be asked."""
-
-    def wrap(self, key: bytes, bound_to: bytes) -> Wrapped: ...
-
-    def unwrap(self, wrapped: Wrapped, bound_to: bytes) -> bytes: ...
-
-
-class VersionedSecrets(Protocol):
-    """Reads secrets by version."""
-
-    def current(self, name: str) -> Any: ...
-
-    def version(self, name: str, number: int) -> Secret: ...
-
-
-class SecretWrapper:
-    """A ``KeyWrapper`` whose key is the secret ``content-key``: AES-256-GCM."""
-
-    def __init__(self, keys: VersionedSecrets) -> None:
-        self._keys = keys
-
-    def wrap(self, key: bytes, bound_to: bytes) -> Wrapped:
-        """See ``KeyWrapper``."""
-        current = self._keys.current(SECRET)
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        return Wrapped(nonce + _cipher(current.secret.reveal()).encrypt(nonce, key, bound_to), current.number)
-
-    def unwrap(self, wrapped: Wrapped, bound_to: bytes) -> bytes:
-        """See ``KeyWrapper``; a wrapped key that was altered is ``ContentUnreadable``."""
-        key = self._keys.version(SECRET, wrapped.version).reveal()
-        return _decrypt(key, wrapped.wrapped[:_NONCE_BYTES], wrapped.wrapped[_NONCE_BYTES:], bound_to)
 
 
 def subject_id(*, tenant: str = "", user: str | None = None, key_id: str | None = None) -> str:
@@ -155,12 +104,16 @@ class ContentSealer:
         texts = [_cut(interaction.prompt), _cut(interaction.answer)]
         nonce = secrets.token_bytes(_NONCE_BYTES)
         bound_to = _bound_to(chain_uid, attributes.request_id)
-        sealed = _cipher(key.key).encrypt(nonce, msgspec.msgpack.encode(texts), bound_to)
+        sealed = cipher(key.key).encrypt(nonce, msgspec.msgpack.encode(texts), bound_to)
         attributes.content_subject, attributes.content_key = subject, key.id
         attributes.content_nonce = base64.b64encode(nonce).decode()
         attributes.content_ciphertext = base64.b64encode(sealed).decode()
         if any(text is not None and len(text) == MAX_TEXT_BYTES for text in texts):
             attributes.content_cut = True
+
+    def holds(self, record: Record) -> bool:
+        """Whether content is sealed into a record."""
+        return record.attributes.get(CONTENT_CIPHERTEXT) is not None
 
     def open(self, record: Record) -> Content | None:
         """The content that was sealed into a record; None where there is none.
@@ -171,7 +124,7 @@ class ContentSealer:
             StoreError: The key cannot be had now.
         """
         of = record.attributes.get
-        if of(CONTENT_CIPHERTEXT) is None:
+        if not self.holds(record):
             return None
         subject, key_id = str(of(CONTENT_SUBJECT)), str(of(CONTENT_KEY))
         known = self._read(subject)
@@ -182,7 +135,7 @@ class ContentSealer:
             sealed = base64.b64decode(str(of(CONTENT_CIPHERTEXT)), validate=True)
         except ValueError:
             raise ContentUnreadable("The content is not in the form that it was sealed in.") from None
-        data = _decrypt(known.key, nonce, sealed, _bound_to(record.chain_uid, str(of(REQUEST_ID))))
+        data = decrypt(known.key, nonce, sealed, _bound_to(record.chain_uid, str(of(REQUEST_ID))))
         prompt, answer = msgspec.msgpack.decode(data, type=tuple[bytes | None, bytes | None])
         return Content(_text(prompt), _text(answer))
 
@@ -234,18 +187,3 @@ def _text(data: bytes | None) -> str | None:
 
 def _bound_to(chain_uid: str, request_id: str) -> bytes:
     return f"wardgate/content/1\0{chain_uid}\0{request_id}".encode()
-
-
-def _cipher(key: bytes) -> Any:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    return AESGCM(key)
-
-
-def _decrypt(key: bytes, nonce: bytes, sealed: bytes, bound_to: bytes) -> bytes:
-    from cryptography.exceptions import InvalidTag
-
-    try:
-        return bytes(_cipher(key).decrypt(nonce, sealed, bound_to))
-    except (InvalidTag, ValueError):
-        raise ContentUnreadable("The content was altered, or sealed for another record.") from None

@@ -20,6 +20,10 @@ from shared.audit.archive import PREFIX, day_prefix
 from shared.audit.event import (
     ACTION,
     DECISION,
+    DENIALS_COUNT,
+    DENIALS_DECISION,
+    DENIALS_ERROR,
+    DENIALS_LIMIT,
     ERROR,
     FINDINGS,
     KEY_ID,
@@ -69,6 +73,8 @@ class Filter:
     key_id: str | None = None
     tenant: str | None = None
     decision: Decision | None = None
+    """Of an interaction, or of requests that were counted only."""
+
     guard: str | None = None
     """Has a finding of this guard …"""
 
@@ -84,10 +90,11 @@ class Filter:
         user = attributes.get(USER)
         if self.user is not None and (user is None or not self.user.is_of(user, attributes)):
             return False
-        exact = ((KEY_ID, self.key_id), (TENANT, self.tenant), (DECISION, self.decision), (REQUEST_ID, self.request_id))
+        exact = ((KEY_ID, self.key_id), (TENANT, self.tenant), (REQUEST_ID, self.request_id))
         return (
             (self.since is None or record.time >= _comparable(self.since))
             and (self.until is None or record.time < _comparable(self.until))
+            and self.decision in (None, attributes.get(DECISION), attributes.get(DENIALS_DECISION))
             and all(wanted is None or attributes.get(name) == wanted for name, wanted in exact)
             and ((self.guard is None and self.kind is None) or any(map(self._finds, _findings(record))))
         )
@@ -166,8 +173,10 @@ def table_lines(entries: Iterator[Entry]) -> Iterator[str]:
         of = record.attributes.get
         kinds = dict.fromkeys(f"{finding.get('guard')}/{finding.get('kind')}" for finding in _findings(record))
         done = [f"{of(ACTION)} {of(SUBJECT)} by {of(OPERATOR)}"] if of(ACTION) else []
-        notes = [*done, *kinds, *([str(of(ERROR))] if of(ERROR) else []), *([] if entry.intact else ["ALTERED"])]
-        decision = of(DECISION) or record.type.removeprefix("wardgate.")
+        counted = [f"{of(DENIALS_COUNT)} requests"] if of(DENIALS_COUNT) else []
+        why = [str(reason) for reason in (of(ERROR), of(DENIALS_LIMIT), of(DENIALS_ERROR)) if reason]
+        notes = [*done, *counted, *kinds, *why, *([] if entry.intact else ["ALTERED"])]
+        decision = of(DECISION) or of(DENIALS_DECISION) or record.type.removeprefix("wardgate.")
         yield _line(record.time, decision, of(TENANT), of(KEY_ID), of(MODEL), of(REQUEST_ID), " ".join(notes))
 
 

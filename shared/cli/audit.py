@@ -10,7 +10,7 @@ from typing import get_args
 from shared.audit.port import Decision
 from shared.audit.show import Filter, UserTest, json_line, read_entries, table_lines
 from shared.audit.users import HashedUser, NamedUser
-from shared.cli import audit_verify, dead_letters, erase
+from shared.cli import audit_verify, dead_letters, erase, open_content
 from shared.cli.output import Commands, add_json_option, need_home, whole_number
 from shared.cli.times import past
 from shared.settings import Settings, load_settings
@@ -44,6 +44,7 @@ def register(commands: Commands) -> None:
 
     audit_verify.register(actions)
     dead_letters.register(actions)
+    open_content.register(actions)
     erase.register(actions)
 
 

@@ -7,6 +7,7 @@ import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from shared.audit.heads import Heads
 from shared.audit.port import Operator
 from shared.audit.writer import ChainWriter
 from shared.clock import SystemClock
@@ -25,7 +26,7 @@ def operator_trail(settings: Settings) -> Iterator[ChainWriter]:
     peppers = SecretReader(connect_secrets(settings.secrets), documents, settings.environment)
     # What an operator does is acknowledged by the trail, whatever the policy says of calls.
     bus, policy = connect_events(settings.events), Audit(mode="fail_close")
-    trail = ChainWriter(bus, peppers, policy, SystemClock(), _SOURCE)
+    trail = ChainWriter(bus, peppers, policy, SystemClock(), _SOURCE, heads=Heads(documents))
     try:
         yield trail
     finally:

@@ -6,7 +6,8 @@ import atexit
 
 from shared.admission.idempotency import Idempotency
 from shared.admission.limiter import connect_limiter
-from shared.audit.content import ContentSealer, SecretWrapper
+from shared.audit.connect import connect_wrapper
+from shared.audit.content import ContentSealer
 from shared.audit.heads import Heads
 from shared.audit.journal import Journals
 from shared.audit.writer import ChainWriter
@@ -50,7 +51,9 @@ def assemble(start: Start, pipeline: Pipeline) -> Services:
         _AUDIT_SOURCE,
         heads=Heads(documents),
         journals=Journals(settings.journals),
-        content=ContentSealer(documents, SecretWrapper(secrets)) if policy.audit.content == "sealed" else None,
+        content=ContentSealer(documents, connect_wrapper(settings.content_key, secrets))
+        if policy.audit.content == "sealed"
+        else None,
     )
     atexit.register(trail.close)
     return Services(

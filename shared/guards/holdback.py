@@ -16,7 +16,7 @@ from dataclasses import replace
 from shared.guards.parts import Form, Part
 from shared.guards.port import Finding, Reach
 from shared.guards.redaction import MARK
-from shared.text.canonical import has_controls
+from shared.text.hidden import CONTEXT, hidden_ranges
 
 Look = Callable[[Part], Sequence[Finding] | None]
 """What the acting guards find in a part, located in it; None where one failed without which nothing may pass."""
@@ -47,6 +47,7 @@ class HeldText:
         self._received: list[str] = []
         self._passed: list[str] = []
         self._removed: list[int] = []
+        self._before = ""
         self._window = ""
         self._window_start = 0
         self._decided = 0
@@ -99,16 +100,16 @@ class HeldText:
         return replace(finding, span=(start + before, end + within))
 
     def _canonical(self, fragment: str) -> str:
-        """The fragment without control characters, whose places are remembered."""
-        if not has_controls(fragment):
-            return fragment
-        kept: list[str] = []
-        for character in fragment:
-            if has_controls(character):
-                self._removed.append(self.length + len(kept))
-            else:
-                kept.append(character)
-        return "".join(kept)
+        """The fragment without hidden characters, whose places are remembered."""
+        start = at = len(self._before)
+        text = self._before + fragment
+        self._before = text[-CONTEXT:]
+        canonical = ""
+        for first, after in hidden_ranges(text, start):
+            canonical += text[at:first]
+            self._removed += [self.length + len(canonical)] * (after - first)
+            at = after
+        return canonical + text[at:]
 
     def _advance(self, decided: int) -> str:
         """Decide every finding that starts before ``decided`` and let the text up to there go."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from shared.text.canonical import Text
+if TYPE_CHECKING:  # the functions that only record findings load no text and none of its tables
+    from shared.text.canonical import Text
 
 Direction = Literal["input", "output"]
 Channel = Literal["user", "document", "tool"]

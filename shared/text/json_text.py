@@ -7,16 +7,14 @@ parser would drop (the first of two equal keys), and works in linear time.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-from shared.text.canonical import CONTROLS, Runs, Text, View, canonicalise, without
+from shared.text.canonical import Text, canonicalise, without
+from shared.text.hidden import hidden_ranges
+from shared.text.views import edited
 
 _SHORT = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _HEX = frozenset("0123456789abcdefABCDEF")
-_TOKEN = re.compile(rf"\\|{CONTROLS.pattern}")
-"""Where something other than plain text begins. Alternatives with different first characters cannot backtrack."""
-
 
 _BLANK = frozenset(" \t\n\r")
 
@@ -29,31 +27,20 @@ def canonicalise_json(original: str, *, cut_escapes: bool) -> Text:
         cut_escapes: Also take escapes of control characters, such as ``\\u0000``, out of the canonical
             view, since whoever parses it would meet the characters themselves.
     """
-    if "\\" not in original:
-        return canonicalise(original)
-    pieces: list[str] = []
-    offsets, ends = Runs(), Runs()
-    cut: list[tuple[int, int]] = []
-    at = 0
-    for start, end, character in _tokens(original):
-        if start > at:
-            pieces.append(original[at:start])
-            offsets.add(at, start - at)
-            ends.add(at + 1, start - at)
-        at = end
-        if not character or CONTROLS.match(character):
-            if cut_escapes or not character:
-                cut.append((start, end))
-        else:
-            pieces.append(character)
-            offsets.add(start)
-            ends.add(end)
-    pieces.append(original[at:])
-    offsets.add(at, len(original) - at)
-    ends.add(at + 1, len(original) - at)
-    canonical = without(original, cut) if cut else View("canonical", original)
-    decoded = View("json", "".join(pieces), offsets, ends)
-    return Text(original, (canonical, decoded), removed=len(original) - len(canonical.text))
+    text = canonicalise(original)
+    escapes = list(_escapes(text.canonical.text))
+    if not escapes:
+        return text
+    decoded = edited("json", text.canonical, escapes)
+    hidden = hidden_ranges(decoded.text)
+    if not hidden:
+        return Text(original, (text.canonical, decoded), text.removed)
+    canonical = text.canonical
+    if cut_escapes:
+        cut = [*hidden_ranges(original), *(decoded.span(*place) for place in hidden)]
+        canonical = without(original, sorted(cut))
+    decoded = edited("json", decoded, [(*place, "") for place in hidden])
+    return Text(original, (canonical, decoded), len(original) - len(canonical.text))
 
 
 def string_values(text: str) -> Iterator[tuple[int, int]]:
@@ -78,19 +65,14 @@ def _closing_quote(text: str, at: int) -> int:
     return quote
 
 
-def _tokens(text: str) -> Iterator[tuple[int, int, str]]:
-    """Each escape with the character it stands for, and each run of control characters with none."""
-    at = 0
-    for token in _TOKEN.finditer(text):
-        start, end = token.span()
-        if start < at:  # the second half of an escaped backslash
-            continue
-        if text[start] != "\\":
-            yield start, end, ""
-            at = end
-        elif (escape := _escape_at(text, start)) is not None:
-            at, character = escape
-            yield start, at, character
+def _escapes(text: str) -> Iterator[tuple[int, int, str]]:
+    """Each escape with the character it stands for."""
+    at = text.find("\\")
+    while at != -1:
+        escape = _escape_at(text, at)
+        if escape is not None:
+            yield at, *escape
+        at = text.find("\\", at + 2 if escape is None else escape[0])
 
 
 def _escape_at(text: str, at: int) -> tuple[int, str] | None:

@@ -77,15 +77,32 @@ def test_a_link_out_of_the_tree_is_refused(tree):
         bundle(function_names()[0], tree)
 
 
+def listed(data):
+    """What the hash in a zip's name is over: a line for each file, as sha256sum prints it."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        lines = [f"{hashlib.sha256(archive.read(name)).hexdigest()}  {name}\n" for name in archive.namelist()]
+    return f"wardgate bundle 1\n{''.join(lines)}".encode()
+
+
 def test_the_name_is_the_hash_and_an_older_zip_gives_way(tree, tmp_path):
     name = function_names()[0]
     first = write(name, tmp_path / "dist", tree)
-    assert first.name == f"{name}-{hashlib.sha256(first.read_bytes()).hexdigest()[:16]}.zip"
+    assert first.name == f"{name}-{hashlib.sha256(listed(first.read_bytes())).hexdigest()[:16]}.zip"
     assert write(name, tmp_path / "dist", tree) == first
     (tree / "shared/clock.py").write_text("changed = True\n")
     second = write(name, tmp_path / "dist", tree)
     assert second != first
     assert [path.name for path in (tmp_path / "dist").iterdir()] == [second.name]
+
+
+def test_a_policy_is_carried_and_changes_the_name(tmp_path):
+    name, policy = function_names()[0], tmp_path / "production.yaml"
+    policy.write_text("cors: {}\n")
+    with zipfile.ZipFile(io.BytesIO(bundle(name, policy=policy))) as archive:
+        assert archive.read("policy.yaml") == b"cors: {}\n"
+        assert archive.namelist() == sorted(archive.namelist())
+    plain, carrying = write(name, tmp_path / "plain"), write(name, tmp_path / "carrying", policy=policy)
+    assert plain.name != carrying.name
 
 
 def test_the_command_builds_every_function(tmp_path, capsys):

@@ -1,16 +1,15 @@
 """One tenant's giant or failing requests neither fail nor starve another's, nor their neighbours', on either store.
 
-Both stores refuse a commit with a number beyond 64 bits. A limit in mode ``monitor`` denies nothing, so a request may
-try to charge such a number, and everything that shares its commit is refused with it.
+The stores here refuse a commit with a number that only one tenant's requests try to charge, to a limit in mode
+``monitor``, which denies nothing: so everything that shares such a commit is refused with it.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,9 +21,10 @@ from shared.clock import SystemClock
 from shared.errors import ServiceUnavailable
 from shared.identity.caller import Caller
 from shared.policy.types import AdmissionPolicy, RateLimit
-from shared.stores.documents import DocumentStore
+from shared.stores.documents import CommitResult, Delete, DocumentStore, Write
 from shared.stores.firestore_documents import FirestoreDocuments
 from shared.stores.sqlite_documents import SqliteDocuments
+from tests.support.stores import wait_until
 
 TROUBLE = Caller("trouble", "key-trouble", "api_key", frozenset())
 QUIET = Caller("quiet", "key-quiet", "api_key", frozenset())
@@ -35,17 +35,38 @@ LIMITS = [
     RateLimit(name="seen", kind="cost", amount=1_000, window_seconds=3600, mode="monitor"),
 ]
 SMALL = Usage(1, 1, 1, cost=1)
-FAILING = Usage(1, 1, 1, cost=2**64)
+FAILING = Usage(1, 1, 1, cost=2**62)
 GIANT = Usage(1, 900, 0, cost=1)
 LARGER = Usage(1, 1_001, 0, cost=1)
+
+
+class SqliteThatRefuses(SqliteDocuments):
+    """SQLite, but for ``FAILING``."""
+
+    def commit(self, writes: Sequence[Write | Delete]) -> CommitResult:
+        refuse(writes)
+        return super().commit(writes)
+
+
+class FirestoreThatRefuses(FirestoreDocuments):
+    """Firestore, but for ``FAILING``."""
+
+    def commit(self, writes: Sequence[Write | Delete]) -> CommitResult:
+        refuse(writes)
+        return super().commit(writes)
+
+
+def refuse(writes: Sequence[Write | Delete]) -> None:
+    if any(abs(n) >= FAILING.cost for write in writes if isinstance(write, Write) for n in write.increments.values()):
+        raise ValueError("Too much for this store.")
 
 
 @pytest.fixture(params=["sqlite", "firestore"])
 def documents(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DocumentStore]:
     if request.param == "firestore":
-        yield FirestoreDocuments(request.getfixturevalue("firestore_project"), timeout_seconds=30.0)
+        yield FirestoreThatRefuses(request.getfixturevalue("firestore_project"), timeout_seconds=30.0)
         return
-    store = SqliteDocuments(tmp_path / "documents.db", timeout_seconds=30.0)
+    store = SqliteThatRefuses(tmp_path / "documents.db", timeout_seconds=30.0)
     yield store
     store.close()
 
@@ -76,9 +97,12 @@ def test_a_tenant_in_trouble_takes_nothing_from_another(documents: DocumentStore
     """Eight threads of one tenant fail, ask for too much or are denied, without a pause; the other asks meanwhile."""
     limiter = Limiter(documents, LIMITS, AdmissionPolicy(deadline_ms=10_000), SystemClock())
     troubled: Counter[str] = Counter()
+    failed = threading.Barrier(8)  # all have, before the limits are used up and nothing fails any more
     over = threading.Event()
 
     def trouble(number: int) -> None:
+        troubled[outcome(limiter, TROUBLE, FAILING)] += 1
+        failed.wait()
         turn = number
         while not over.is_set():
             turn += 1
@@ -87,10 +111,11 @@ def test_a_tenant_in_trouble_takes_nothing_from_another(documents: DocumentStore
     outcomes: list[str] = []
 
     def quiet(_: int) -> None:
-        while troubled["failed"] < 5 or troubled["denied"] < 5:
-            time.sleep(0.001)
-        outcomes.extend(outcome(limiter, QUIET, SMALL) for _ in range(30))
-        over.set()
+        try:
+            wait_until(lambda: troubled["failed"] >= 5 and troubled["denied"] >= 5)
+            outcomes.extend(outcome(limiter, QUIET, SMALL) for _ in range(30))
+        finally:
+            over.set()
 
     in_threads(9, lambda number: quiet(number) if number == 8 else trouble(number))
     assert outcomes == ["admitted"] * 30

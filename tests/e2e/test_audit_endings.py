@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 import urllib3
 
-from shared.audit.content import Content, ContentGone, ContentSealer, SecretWrapper
+from shared.audit.content import Content, ContentGone, ContentSealer
 from shared.audit.port import Operation, Operator, Recorded
 from shared.audit.record import Record, read_record
 from shared.audit.verdicts import Finding
 from shared.audit.verify import Verifier
+from shared.audit.wrapping import SecretWrapper
 from shared.clock import SystemClock
 from shared.stores.connect import connect_documents, connect_secrets
 from shared.stores.folder_objects import FolderObjects
@@ -305,9 +306,9 @@ def _texts_agree(target: Target, answer: Got, record: Record, ending: Ending) ->
 
 def _has_begun(target: Target, record: Record) -> None:
     """The stream's beginning stands in the same chain, before its end, and says the same of the request."""
-    chain = [each for each in target.await_records(2) if each.chain_uid == record.chain_uid]
-    (begun,) = (each for each in chain if each.seq == record.attributes["wardgate.started.seq"])
-    assert begun.type == "wardgate.interaction.started"
+    about = {"wardgate__request__id": record.attributes["wardgate.request.id"]}
+    (begun,) = (each for each in target.await_records(2, **about) if each.type == "wardgate.interaction.started")
+    assert (begun.chain_uid, begun.seq) == (record.chain_uid, record.attributes["wardgate.started.seq"])
     assert begun.seq < record.seq
     differing = {name for name, value in begun.attributes.items() if record.attributes.get(name) != value}
     assert differing == set()
@@ -382,12 +383,20 @@ def test_erased_content_is_gone_and_the_trail_still_whole(target: Target) -> Non
     asked = target.ask(headers={"authorization": f"Bearer {key}"})
     record = target.event(asked.headers["x-request-id"])
     assert target.sealer().open(record) == Content("Hello", asked.content)
+    request_id = asked.headers["x-request-id"]
+    opened = target.stack.wardgate("audit", "open", request_id, "--json")
+    assert json.loads(opened.stdout) == {"request": request_id, "prompt": "Hello", "answer": asked.content}
+    assert target.await_records(1, wardgate__operation__subject=f"request:{request_id}"), "who reads is told of"
     key_id = key.split("_")[1]
     erased = [json.loads(target.stack.wardgate("audit", "erase", f"key:{key_id}", "--json").stdout) for _ in range(2)]
     subject = record.attributes["wardgate.content.subject"]
     assert erased == [{"subject": subject, "erased": True}, {"subject": subject, "erased": False}]
     with pytest.raises(ContentGone):
         target.sealer().open(record)
+    refused = target.stack.wardgate("audit", "open", request_id)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "was erased" in refused.stderr
+    assert target.stack.wardgate("audit", "open", "req_unknown").returncode == 1
     told = target.await_records(2, wardgate__operation__subject=f"content:{subject}")
     assert {each.attributes["wardgate.operation.action"] for each in told} == {"content.erase"}
     assert faults(target) == []

@@ -47,6 +47,7 @@ def test_it_streams(client):
 
 
 def test_its_server_takes_no_call_without_the_model_function_s_key(stack):
-    direct = openai.OpenAI(base_url=f"http://127.0.0.1:{stack.port + 4}/v1", api_key="guessed", max_retries=0)
+    port = stack.open_ports()[-1]  # after those of the functions
+    direct = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="guessed", max_retries=0)
     with direct, pytest.raises(openai.AuthenticationError):
         direct.chat.completions.create(**QUESTION)

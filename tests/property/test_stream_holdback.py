@@ -33,7 +33,7 @@ CUTTING = Pipeline(Guards(), [CUTS, WATCHES])
 STOPPING = Pipeline(Guards(), [CUTS, STOPS])
 SHIPPED = Pipeline(Guards(suspicious=SuspiciousRule(action="redact")))
 
-LETTERS = st.text(st.sampled_from("aaabbcé \n\x00\r-"), max_size=40)
+LETTERS = st.text(st.sampled_from("aaabbcé \n\x00\r-\u200b\u200d\ufe0f❤"), max_size=40)
 WORDS = st.lists(
     st.sampled_from(["root", "my_password", "sudo", " ", ", ", "x", "ü", "\x00", "hack", "hackathon", "-"]), max_size=12
 ).map("".join)

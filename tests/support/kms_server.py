@@ -1,23 +1,27 @@
-"""A small, faithful Cloud KMS: one Ed25519 key version, checksums both ways, and the faults a test asks for.
+"""A small, faithful Cloud KMS: a signing key version, a symmetric key, checksums both ways, and faults on demand.
 
-After https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys.cryptoKeyVersions:
-64-bit numbers are strings, members that are false are left out, and a wrong checksum is refused.
+After https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys: 64-bit numbers are
+strings, members that are false are left out, and a wrong checksum is refused.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 VERSION = "projects/test-project/locations/europe-west4/keyRings/wardgate/cryptoKeys/audit/cryptoKeyVersions/1"
+SYMMETRIC = "projects/test-project/locations/europe-west4/keyRings/wardgate/cryptoKeys/content"
 
 
 def _crc32c(data: bytes) -> int:
@@ -35,6 +39,8 @@ class KmsServer:
 
     def __init__(self) -> None:
         self.key = Ed25519PrivateKey.generate()
+        self.symmetric = [AESGCM.generate_key(256), AESGCM.generate_key(256)]
+        self.primary = 1
         self.url = ""
         self.fault = ""
         self.faults_left = 1_000
@@ -64,6 +70,34 @@ class KmsServer:
         }
         return 200, answer if self._fails("unverified") else {**answer, "verifiedDataCrc32c": True}
 
+    def encrypt(self, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        plain, aad = (base64.b64decode(request[name]) for name in ("plaintext", "additionalAuthenticatedData"))
+        if int(request["plaintextCrc32c"]) != _crc32c(plain):
+            return 400, {"error": {"code": 400, "status": "INVALID_ARGUMENT"}}
+        nonce = os.urandom(12)
+        sealed = bytes([self.primary]) + nonce + AESGCM(self.symmetric[self.primary - 1]).encrypt(nonce, plain, aad)
+        answer = {
+            "name": f"{SYMMETRIC}/cryptoKeyVersions/{self.primary}",
+            "ciphertext": base64.b64encode(sealed).decode(),
+            "ciphertextCrc32c": str(_crc32c(sealed) ^ self._fails("damaged ciphertext")),
+            "verifiedPlaintextCrc32c": True,
+            "protectionLevel": "SOFTWARE",
+        }
+        unverified = self._fails("unverified")
+        return 200, answer if unverified else {**answer, "verifiedAdditionalAuthenticatedDataCrc32c": True}
+
+    def decrypt(self, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        sealed, aad = (base64.b64decode(request[name]) for name in ("ciphertext", "additionalAuthenticatedData"))
+        refused = {"error": {"code": 400, "status": "INVALID_ARGUMENT"}}
+        if int(request["ciphertextCrc32c"]) != _crc32c(sealed) or not 1 <= sealed[0] <= len(self.symmetric):
+            return 400, refused
+        try:
+            plain = AESGCM(self.symmetric[sealed[0] - 1]).decrypt(sealed[1:13], sealed[13:], aad)
+        except (InvalidTag, ValueError):
+            return 400, refused
+        crc = _crc32c(plain) ^ self._fails("damaged plaintext")
+        return 200, {"plaintext": base64.b64encode(plain).decode(), "plaintextCrc32c": str(crc)}
+
     def _fails(self, fault: str) -> bool:
         if self.fault != fault or not self.faults_left:
             return False
@@ -82,8 +116,12 @@ def kms_server() -> Iterator[KmsServer]:
 
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            known = self.path == f"/v1/{VERSION}:asymmetricSign"
-            self._answer(*(state.sign(request) if known else (404, {})))
+            known = {
+                f"/v1/{VERSION}:asymmetricSign": state.sign,
+                f"/v1/{SYMMETRIC}:encrypt": state.encrypt,
+                f"/v1/{SYMMETRIC}:decrypt": state.decrypt,
+            }.get(self.path)
+            self._answer(*(known(request) if known else (404, {})))
 
         def _answer(self, status: int, body: dict[str, Any]) -> None:
             state.tokens.append(self.headers.get("authorization", ""))

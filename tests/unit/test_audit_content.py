@@ -18,13 +18,12 @@ from shared.audit.content import (
     Content,
     ContentGone,
     ContentSealer,
-    ContentUnreadable,
-    SecretWrapper,
     subject_id,
 )
 from shared.audit.erase import erase, parse_subject
 from shared.audit.port import Operator
 from shared.audit.record import MAX_RECORD_BYTES, Record, is_intact, read_record
+from shared.audit.wrapping import ContentUnreadable, SecretWrapper
 from shared.audit.writer import ChainWriter
 from shared.errors import StoreUnavailable
 from shared.policy.types import Audit

@@ -11,10 +11,11 @@ import jsonschema
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 
-from shared.audit.content import ContentSealer, SecretWrapper
+from shared.audit.content import ContentSealer
 from shared.audit.port import Operation, Operator, Started, TurnedAway
 from shared.audit.record import read_record
 from shared.audit.schema import ATTRIBUTES, published
+from shared.audit.wrapping import SecretWrapper
 from shared.audit.writer import ChainWriter
 from shared.policy.types import Audit
 from shared.stores.sqlite_documents import SqliteDocuments

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from shared.audit.archive import Archive
+from shared.audit.port import TurnedAway
 from shared.audit.record import canonical, seal
 from shared.audit.show import Filter, json_line, read_entries, table_lines
 from shared.audit.writer import ChainWriter
@@ -196,3 +197,18 @@ def test_a_tampered_archive_cannot_speak_to_the_terminal(varied: MemoryObjects) 
 
 def test_an_empty_archive() -> None:
     assert list(read_entries(MemoryObjects(), Filter())) == []
+
+
+def test_requests_that_were_only_counted_are_shown_by_their_decision() -> None:
+    bus, clock = MemoryBus(), ManualClock(NOW)
+    writer = ChainWriter(bus, Peppers(), Audit(), clock, "//wardgate/guard")
+    writer.turned_away(TurnedAway("acme", "key-1", "denied", limit="requests-per-minute"))
+    writer.turned_away(TurnedAway("acme", "key-1", "refused", error="invalid_json"))
+    writer.record(interaction(decision="answered"))
+    writer.close()
+    objects = archived(bus)
+    for decision, reason in (("denied", "requests-per-minute"), ("refused", "invalid_json")):
+        (line,) = list(table_lines(read_entries(objects, Filter(decision=decision))))[1:]
+        assert line.split()[1] == decision
+        assert line.endswith(f"1 requests {reason}")
+    assert len(list(read_entries(objects, Filter(decision="answered")))) == 1

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.text.canonical import canonicalise
+from shared.text.hidden import ANY
 from shared.text.json_text import canonicalise_json, string_values
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
-DIRTY = st.text(st.sampled_from("ab \n\t\r\x00\x1f\x7f\x85\x9fé\u00a0𝒳"), max_size=40)
+DIRTY = st.text(
+    st.sampled_from("ab1 \n\t\r\x00\x1f\x7f\x85\x9fé\u00a0𝒳\u00ad\u200b\u200d\ufe0f❤نक\u202e\U000e0041"), max_size=40
+)
 
 
 def test_clean_text_is_its_own_canonical_text() -> None:
@@ -34,10 +38,31 @@ def test_text_is_not_shown_by_a_repr() -> None:
 
 
 @given(TEXTS | DIRTY)
-def test_canonical_text_is_the_original_without_controls(original: str) -> None:
+def test_canonical_text_is_the_original_without_hidden_characters(original: str) -> None:
     text = canonicalise(original)
-    assert text.canonical.text == "".join(c for c in original if unicodedata.category(c) != "Cc" or c in "\n\t")
+    kept = iter(original)
+    assert all(character in kept for character in text.canonical.text), "in order, and nothing else"
+    assert not any(unicodedata.category(c) == "Cc" and c not in "\n\t" for c in text.canonical.text)
+    assert all(ANY.match(c) for c in (Counter(original) - Counter(text.canonical.text)))
     assert text.removed == len(original) - len(text.canonical.text)
+
+
+@given(TEXTS | DIRTY)
+def test_canonical_text_is_its_own_canonical_text(original: str) -> None:
+    once = canonicalise(original).canonical.text
+    assert canonicalise(once).removed == 0
+
+
+@pytest.mark.parametrize("text", ["❤️‍🔥", "🏳️‍🌈", "👩🏽‍💻", "1️⃣", "نمی‌خواهم", "क्‍ष", "ᠠ᠋", "葛󠄀"[:1], "naïve", "שלום"])
+def test_joiners_and_selectors_stay_where_they_are_written(text: str) -> None:
+    assert canonicalise(text).removed == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["a\u200db", "a\ufe0f\u200db", "1\u200d2", "и\u200cг", "x" + "".join(map(chr, range(0xFE00, 0xFE10)))]
+)
+def test_joiners_and_selectors_go_where_they_are_not(text: str) -> None:
+    assert canonicalise(text).canonical.text == "".join(c for c in text if c.isalnum())
 
 
 @given(DIRTY, st.data())
@@ -49,7 +74,7 @@ def test_every_range_maps_to_the_characters_it_was_read_from(original: str, data
     end = data.draw(st.integers(start + 1, len(view.text)))
     first, after = view.span(start, end)
     assert (original[first], original[after - 1]) == (view.text[start], view.text[end - 1])
-    assert canonicalise(original[first:after]).canonical.text == view.text[start:end]
+    assert "".join(original[view.span(at, at + 1)[0]] for at in range(start, end)) == view.text[start:end]
     assert view.locate(first, after) == (start, end)
 
 
@@ -77,7 +102,7 @@ def test_json_without_escapes_has_one_view() -> None:
     ],
 )
 def test_escapes_are_decoded(escaped: str, meaning: str) -> None:
-    _, decoded = canonicalise_json(escaped, cut_escapes=True).views
+    *_, decoded = canonicalise_json(escaped, cut_escapes=True).views
     assert decoded.text == meaning
 
 

@@ -55,6 +55,7 @@ def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         ("rotate", "status"),
         ("audit", "show"),
         ("audit", "verify"),
+        ("audit", "open", "req_1"),
         ("audit", "dead-letters", "list"),
         ("audit", "dead-letters", "redrive"),
         ("receipt", "verify", "a.b.c"),

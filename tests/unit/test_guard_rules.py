@@ -12,7 +12,8 @@ from shared.guards.patterns import PatternGuard, Rule, RuleSet
 from shared.guards.port import SEPARATOR, Context, Finding
 from shared.guards.suspicious import suspicious_guard
 from shared.policy.types import GuardRule, SuspiciousRule
-from shared.text.canonical import Text, View, canonicalise
+from shared.text.canonical import Text, canonicalise
+from shared.text.views import View
 
 RULES = injection.RULES + suspicious.RULES
 SEED = ("ignore previous instructions", "ignore all previous instructions", "system:", "you are now a", "jailbreak")

@@ -1,0 +1,148 @@
+"""Encoded text, read in place: what was encoded stands where its code stood, and maps to the whole of it.
+
+Decoders are strict about what they believe: a code is read only if it holds text, so names, digests and
+keys stay as they are. Nothing decoded is longer than its code, so decoding again and again ends.
+"""
+
+from __future__ import annotations
+
+import binascii
+import html
+import re
+from collections.abc import Callable, Iterator
+from urllib.parse import unquote_to_bytes
+
+from shared.text.hidden import ANY
+from shared.text.views import View, edited
+
+_SHORTEST = 4
+"""Characters that a code must hold to be read."""
+
+_PRINTABLE = 0.95
+_LETTERS = 0.6
+"""Least shares of characters, of text in any language."""
+
+_LINE = 60
+"""Characters of a line of base64 or hex that may go on in the next."""
+
+_NOT_PRINTABLE = bytes([*range(0x09), *range(0x0B, 0x0D), *range(0x0E, 0x20), *range(0x7F, 0x100)])
+_NO_LETTERS = bytes(code for code in range(256) if not (code < 0x80 and (chr(code).isalpha() or code == 0x20)))
+
+
+def decoded(view: View, kinds: frozenset[str]) -> View:
+    """``view`` with codes of ``kinds`` read; the same object where there are none."""
+    for kind, (pattern, read) in _DECODERS.items():
+        if kind in kinds:
+            edits = list(_edits(pattern, read, view.text))
+            if edits:
+                view = edited("decoded", view, edits)
+    return view
+
+
+def _edits(pattern: re.Pattern[str], read: Callable[[str], str | None], text: str) -> Iterator[tuple[int, int, str]]:
+    line_end = -1
+    for found in pattern.finditer(text):
+        meaning = read(found.group())
+        if meaning is None:
+            continue
+        start, end = found.span()
+        if line_end == start - 1 and text[line_end] == "\n":
+            start = line_end  # the code was wrapped: no line break stands in what it says
+        yield start, end, ANY.sub("", meaning)
+        line_end = end if end - found.start() >= _LINE else -1
+
+
+def as_text(raw: bytes) -> str | None:
+    """``raw`` if it is text that somebody could have written."""
+    if len(raw) < _SHORTEST:
+        return None
+    if raw.isascii():
+        printable = len(raw.translate(None, _NOT_PRINTABLE))
+        letters = len(raw.translate(None, _NO_LETTERS))
+        if raw.count(0) * 3 > len(raw):  # UTF-16, as PowerShell encodes
+            return as_text(raw.translate(None, b"\0"))
+        length, text = len(raw), raw.decode()
+    else:
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            return None
+        length = len(text)
+        printable = sum(map(str.isprintable, text)) + text.count("\n")
+        letters = sum(map(str.isalpha, text)) + text.count(" ")
+    return text if printable >= _PRINTABLE * length and letters >= _LETTERS * length else None
+
+
+def _base64(code: str) -> str | None:
+    digits = code.rstrip("=").translate(_URL_SAFE)
+    if len(digits) % 4 == 1:
+        digits = digits[:-1]
+    try:
+        return as_text(binascii.a2b_base64(digits + "=" * (-len(digits) % 4)))
+    except binascii.Error:
+        return None
+
+
+def _base32(code: str) -> str | None:
+    value = bits = 0
+    raw = bytearray()
+    for digit in code.rstrip("="):
+        value = (value << 5 | _BASE32.index(digit)) & 0xFFF
+        bits += 5
+        if bits >= 8:
+            bits -= 8
+            raw.append(value >> bits & 0xFF)
+    return as_text(bytes(raw))
+
+
+def _hex(code: str) -> str | None:
+    digits = _NO_DIGITS.sub("", code)
+    return as_text(bytes.fromhex(digits[: len(digits) // 2 * 2]))
+
+
+def _binary(code: str) -> str | None:
+    digits = _NO_DIGITS.sub("", code)
+    return as_text(bytes(int(digits[at : at + 8], 2) for at in range(0, len(digits), 8)))
+
+
+def _decimal(code: str) -> str | None:
+    numbers = [int(number) for number in re.findall("[0-9]+", code)]
+    return as_text(bytes(numbers)) if max(numbers) < 0x100 else None
+
+
+def _url(code: str) -> str | None:
+    raw = unquote_to_bytes(code.replace("=", "%"))
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _entity(code: str) -> str | None:
+    meaning = html.unescape(code)
+    return None if meaning == code else meaning
+
+
+def _escape(code: str) -> str | None:
+    digits = code[2:].strip("{}") if code[1] in "xuU" else code[1:]
+    number = int(digits, 16 if code[1] in "xuU" else 8)
+    return chr(number) if number < 0xD800 or 0xE000 <= number < 0x110000 else "\ufffd"
+
+
+_URL_SAFE = str.maketrans("-_", "+/")
+_BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_NO_DIGITS = re.compile("0[xX]|[^0-9a-fA-F]")
+
+_DECODERS: dict[str, tuple[re.Pattern[str], Callable[[str], str | None]]] = {
+    "url": (re.compile("(?:%[0-9A-Fa-f]{2})+|(?:=[0-9A-F]{2}){3,}"), _url),
+    "entity": (re.compile("&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});"), _entity),
+    "escape": (
+        re.compile(r"\\(?:x[0-9a-fA-F]{2}|[uU][0-9a-fA-F]{4}|[uU]\{[0-9a-fA-F]{1,6}\}|[0-3][0-7]{2})"),
+        _escape,
+    ),
+    "hex": (re.compile(r"(?:(?:0[xX])?[0-9A-Fa-f]{2}[ ,:;\n-]{0,2}){7,}(?:0[xX])?[0-9A-Fa-f]{2}"), _hex),
+    "binary": (re.compile(r"(?:[01]{8}[ ,\n]{0,2}){4,}[01]{8}"), _binary),
+    "decimal": (re.compile(r"(?<![0-9])(?:[0-9]{2,3}[ ,;]{1,2}){7,}[0-9]{2,3}(?![0-9])"), _decimal),
+    "base32": (re.compile("(?<![A-Za-z0-9])[A-Z2-7]{16,}={0,6}(?![A-Za-z0-9])"), _base32),
+    "base64": (re.compile("[A-Za-z0-9+/_-]{16,}={0,2}|[A-Za-z0-9+/]{7,}={1,2}"), _base64),
+}

@@ -1,0 +1,77 @@
+"""What a text says behind its disguises: folded, decoded, reshaped, turned around.
+
+Each reading is another view, made only where a cheap look gives reason to. Decoding goes on while it finds
+something, up to a depth; each of the few kinds of reading exists at most once per depth; and every reading is
+at most as long as its text, but for folding (see there). So all readings together cost linear time and space.
+"""
+
+from __future__ import annotations
+
+import re
+
+from shared.text.decoding import decoded
+from shared.text.folding import fold
+from shared.text.lexicon import PARTICLES, WORDS
+from shared.text.reshaping import reshaped
+from shared.text.smuggled import smuggled
+from shared.text.triggers import rot13, triggered
+from shared.text.views import Edit, Edited, Mirrored, View
+
+DEPTH = 4
+"""Codes inside codes that are read; each round reads one code of each kind."""
+
+_WORD = re.compile("[A-Za-z]+")
+_ENOUGH = 2
+"""Different words of orders that turned or shifted text must hold to be read."""
+
+
+def disguised(original: str, base: View) -> tuple[View, ...]:
+    """What ``base``, which is a view of ``original``, says behind its disguises; nothing where it wears none."""
+    readings: list[View] = []
+    for start in (base, *smuggled(original)):
+        view = start
+        for depth in range(DEPTH + 1):
+            if view is not base:
+                readings.append(view)
+            plain = fold(view)
+            if plain is not view:
+                readings.append(plain)
+            kinds = triggered(plain.text)
+            if not kinds:
+                break
+            view = decoded(plain, kinds) if depth < DEPTH else plain
+            if view is plain:  # nothing more to decode, and only now: what is in codes is no misspelt word
+                readings += _undone(plain, kinds)
+                break
+    return tuple(readings)
+
+
+def _undone(view: View, kinds: frozenset[str]) -> list[View]:
+    """``view`` with what was done to its letters and words undone."""
+    found: list[View] = []
+    plain = reshaped(view, kinds)
+    if plain is not view:
+        found.append(plain)
+    if "rot13" in kinds and _orders(text := rot13(view.text)):
+        found.append(Edited("rot13", text, source=view))
+    if "reversed" in kinds and _orders(text := view.text[::-1]):
+        found.append(Mirrored("reversed", text, source=view))
+        found.append(_words_mirrored(view))
+    return found
+
+
+def _orders(text: str) -> bool:
+    """Whether ``text`` reads like words to a model."""
+    found = {word.lower() for word in _WORD.findall(text)}
+    return len(found & WORDS) + min(len(found & PARTICLES), 1) >= _ENOUGH
+
+
+def _words_mirrored(view: View) -> View:
+    """``view`` with each word backwards, and the words in their order."""
+    text = view.text
+    return Edited(
+        "words reversed",
+        _WORD.sub(lambda word: word.group()[::-1], text),
+        source=view,
+        edits=lambda: (Edit(*word.span(), len(word.group())) for word in _WORD.finditer(text)),
+    )

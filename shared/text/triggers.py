@@ -1,0 +1,86 @@
+"""One cheap look that says which disguises a text may wear: nearly all texts wear none, and are done with here."""
+
+from __future__ import annotations
+
+import re2  # type: ignore[import-untyped]  # ships no types
+
+from shared.text.lexicon import WORDS
+
+_PLANTED = b"\x1f"
+"""Given to the set with every text, since it answers None both for "no match" and for its own failure."""
+
+
+def _turned(words: frozenset[str]) -> str:
+    return "|".join(sorted(word[::-1] for word in words))
+
+
+def _shifted(words: frozenset[str]) -> str:
+    return "|".join(sorted(rot13(word) for word in words))
+
+
+def _scrambled(word: str) -> str:
+    """A pattern a little too wide: it knows which letters stand between first and last, but not how often."""
+    first, inner, last = word[0], word[1:-1], word[-1]
+    letters = set(inner)
+    ways = []
+    for index, letter in enumerate(inner):  # where it departs from the word for the first time
+        others = "".join(sorted(letters - {letter}))
+        if others:
+            rest = len(inner) - index - 1
+            ways.append(f"{inner[:index]}[{others}][{''.join(sorted(letters))}]{{{rest}}}")
+    return f"{first}(?:{'|'.join(ways)}){last}"
+
+
+def rot13(text: str) -> str:
+    """``text`` with ASCII letters shifted by 13 places."""
+    return text.translate(_ROT13)
+
+
+_LOWER = "abcdefghijklmnopqrstuvwxyz"
+_ROT13 = str.maketrans(_LOWER + _LOWER.upper(), _LOWER[13:] + _LOWER[:13] + _LOWER[13:].upper() + _LOWER[:13].upper())
+
+SCRAMBLED = frozenset(word for word in WORDS if len(word) >= 5)
+"""Words long enough to be told when their inner letters are in disorder."""
+
+_PATTERNS = {
+    "base64": r"[A-Za-z0-9+/_-]{16}|[A-Za-z0-9+/]{7}=",
+    "base32": r"(?-i:[A-Z2-7]{16})",
+    "hex": r"(?:(?:0x)?[0-9a-f]{2}[ ,:;\n-]{0,2}){8}",
+    "binary": r"(?:[01]{8}[ ,\n]{0,2}){5}",
+    "decimal": r"(?:[0-9]{2,3}[ ,;]{1,2}){7}[0-9]{2}",
+    "url": r"%[0-9a-f]{2}|(?:=[0-9A-F]{2}){3}",
+    "entity": r"&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,30});",
+    "escape": r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|u\{[0-9a-f]{1,6}\}|[0-3][0-7]{2})",
+    "spaced": r"(?:^|[^a-z0-9])(?:[a-z0-9][^a-z0-9]{1,12}){4}[a-z0-9](?:[^a-z0-9]|$)",
+    "glued": r"[a-z]{16}",
+    "leet": r"[a-z][013457@$!|+]{1,2}[a-z]|(?:^|[^a-z0-9])[013457@$!|+]{1,2}[a-z]{2}",
+    "noise": r"[a-z](?:[*`~^|\\]{1,4}|__|</?[a-z][^<>]{0,40}>|<!--|\[\]|\(\)|\{\}|[\"'] ?[+.] ?[\"'])[a-z]",
+    "typos": rf"\b(?:{'|'.join(sorted(map(_scrambled, SCRAMBLED)))})\b",
+    "rot13": rf"\b(?:{_shifted(WORDS)})\b",
+    "reversed": rf"\b(?:{_turned(WORDS)})\b",
+}
+
+
+def _compiled() -> tuple[re2.Set, int]:
+    options = re2.Options()
+    options.case_sensitive = False
+    options.log_errors = False
+    options.max_mem = 64 * 1024 * 1024
+    patterns = re2.Set.SearchSet(options)
+    for pattern in _PATTERNS.values():
+        patterns.Add(pattern)
+    planted = patterns.Add(_PLANTED)
+    patterns.Compile()
+    return patterns, planted
+
+
+_NAMES = tuple(_PATTERNS)
+_SET, _PLANTED_INDEX = _compiled()
+
+
+def triggered(text: str) -> frozenset[str]:
+    """The disguises that ``text`` may wear; all of them if the look itself failed."""
+    found = _SET.Match(text.encode() + _PLANTED)
+    if found is None or _PLANTED_INDEX not in found:
+        return frozenset(_NAMES)
+    return frozenset(_NAMES[index] for index in found if index != _PLANTED_INDEX)

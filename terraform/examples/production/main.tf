@@ -1,0 +1,66 @@
+# Production: behind a load balancer with Cloud Armor, inner functions private, all data under a key of yours.
+
+variable "project" {
+  description = "Id of an empty project."
+  type        = string
+  default     = "my-project"
+}
+
+variable "region" {
+  description = "Region that the functions run in."
+  type        = string
+  default     = "europe-west4"
+}
+
+variable "lock" {
+  description = "Whether the evidence's retention is locked, which can never be undone."
+  type        = bool
+  default     = false
+}
+
+provider "google" {
+  project = var.project
+  region  = var.region
+}
+
+provider "google-beta" {
+  project = var.project
+  region  = var.region
+}
+
+module "wardgate" {
+  source          = "../.."
+  project         = var.project
+  region          = var.region
+  policy_file     = "${path.module}/policy.yaml"
+  domains         = ["llm.example.com"]
+  private_ingress = true
+  cmek            = true
+  model_armor     = true
+  locations       = { bigquery = "EU" }
+  labels          = { environment = "production" }
+
+  archive = {
+    lock           = var.lock
+    retention_days = 730
+  }
+
+  # The organisation's access policy; its perimeter only logs until enforce is set.
+  perimeter = { access_policy = "123456789" }
+
+  # No caller waits for a cold start.
+  scale = {
+    guard = { min_instances = 1, max_instances = 50, memory = "1Gi" }
+    model = { min_instances = 1, max_instances = 50 }
+  }
+}
+
+output "address" {
+  description = "IPv4 address for the domains' A records."
+  value       = module.wardgate.address
+}
+
+output "url" {
+  description = "Where clients call guard."
+  value       = module.wardgate.url
+}

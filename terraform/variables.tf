@@ -1,0 +1,184 @@
+variable "archive" {
+  description = "How long evidence is kept, and whether that is locked. A lock can never be undone, and keeps the project from being deleted before."
+  type = object({
+    lock           = optional(bool, false)
+    retention_days = optional(number, 400)
+  })
+  nullable = false
+  default  = {}
+
+  validation {
+    condition     = var.archive.retention_days >= 1 ? var.archive.retention_days <= 3650 : false
+    error_message = "The archive's retention_days must be between 1 and 3650."
+  }
+}
+
+variable "cmek" {
+  description = "Whether all data is encrypted with a key of yours in Cloud KMS. Switch it on before there is data: most stores cannot change to it."
+  type        = bool
+  nullable    = false
+  default     = false
+}
+
+variable "deletion_protection" {
+  description = "Whether the document store, the warehouse and the secrets refuse to be deleted."
+  type        = bool
+  nullable    = false
+  default     = true
+}
+
+variable "domains" {
+  description = "Host names under which guard is served through an HTTPS load balancer with Cloud Armor; none: at its run.app address, without both."
+  type        = set(string)
+  nullable    = false
+  default     = []
+
+  validation {
+    condition     = alltrue([for domain in var.domains : can(regex("^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z]{2,63}$", domain))])
+    error_message = "Every domain must be a full host name in lower case, such as llm.example.com."
+  }
+}
+
+variable "labels" {
+  description = "Labels of everything that can have them."
+  type        = map(string)
+  nullable    = false
+  default     = {}
+}
+
+variable "locations" {
+  description = "Where Firestore and BigQuery keep data; empty: in the region. Both have multi-regions, such as nam5 and US."
+  type = object({
+    bigquery  = optional(string, "")
+    firestore = optional(string, "")
+  })
+  nullable = false
+  default  = {}
+}
+
+variable "model_armor" {
+  description = "Whether there is a Model Armor template, which guard may ask."
+  type        = bool
+  nullable    = false
+  default     = false
+}
+
+variable "name" {
+  description = "Start of every name."
+  type        = string
+  nullable    = false
+  default     = "wardgate"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{2,12}[a-z0-9]$", var.name))
+    error_message = "The name must be 4 to 14 lower-case letters, digits or hyphens, begin with a letter and not end with a hyphen, since names of service accounts begin with it."
+  }
+}
+
+variable "perimeter" {
+  description = "VPC Service Controls around the project: the number of the organisation's access policy (empty: none), whether it is enforced or only logged, and the access levels that operators come from."
+  type = object({
+    access_levels = optional(set(string), [])
+    access_policy = optional(string, "")
+    enforce       = optional(bool, false)
+  })
+  nullable = false
+  default  = {}
+
+  validation {
+    condition     = can(regex("^[0-9]*$", var.perimeter.access_policy))
+    error_message = "The perimeter's access_policy must be the policy's number, or empty."
+  }
+}
+
+variable "policy_file" {
+  description = "Policy that all functions run with; empty: the one that ships with Wardgate."
+  type        = string
+  nullable    = false
+  default     = ""
+
+  validation {
+    condition     = var.policy_file == "" ? true : fileexists(var.policy_file)
+    error_message = "The policy file does not exist; give a path from where terraform runs, or one that begins with path.module."
+  }
+}
+
+variable "private_ingress" {
+  description = "Whether all functions but guard take calls from inside the project only; guard then reaches model through a network of its own."
+  type        = bool
+  nullable    = false
+  default     = false
+}
+
+variable "project" {
+  description = "Id of the project that holds this environment, and nothing else."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
+    error_message = "The project must be given by its id: 6 to 30 lower-case letters, digits or hyphens."
+  }
+}
+
+variable "public" {
+  description = "Whether anybody may reach guard, which checks every call itself; off: only who may invoke it by IAM, which no browser can."
+  type        = bool
+  nullable    = false
+  default     = true
+}
+
+variable "region" {
+  description = "Region that the functions run in."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
+    error_message = "The region must be a region's name, such as europe-west4."
+  }
+}
+
+variable "requests_per_minute" {
+  description = "Requests that Cloud Armor lets one address send in a minute, where there are domains."
+  type        = number
+  nullable    = false
+  default     = 600
+
+  validation {
+    condition     = var.requests_per_minute >= 1 ? var.requests_per_minute <= 200000 : false
+    error_message = "The requests_per_minute must be between 1 and 200000."
+  }
+}
+
+variable "scale" {
+  description = "What differs from a function's usual instances, by the function's name: how many are kept and allowed, their size, and the requests that each serves at once."
+  type = map(object({
+    concurrency   = optional(number)
+    cpu           = optional(string)
+    max_instances = optional(number)
+    memory        = optional(string)
+    min_instances = optional(number)
+  }))
+  nullable = false
+  default  = {}
+
+  validation {
+    condition = alltrue([for name in keys(var.scale) : contains(
+      ["guard", "model", "audit_archive", "audit_warehouse", "audit_alerts", "audit_seal", "rotate_secrets"], name
+    )])
+    error_message = "The scale must name functions of Wardgate: guard, model, audit_archive, audit_warehouse, audit_alerts, audit_seal or rotate_secrets."
+  }
+}
+
+variable "warehouse_retention_days" {
+  description = "Days after which the warehouse deletes a day's rows."
+  type        = number
+  nullable    = false
+  default     = 400
+
+  validation {
+    condition     = var.warehouse_retention_days >= 1
+    error_message = "The warehouse_retention_days must be at least 1."
+  }
+}
