@@ -145,7 +145,13 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
         upstream = _answered(exchange, lambda: services.model.stream(forwarded, call))
         wants_usage = bool(asked.chat.stream_options and asked.chat.stream_options.include_usage)
         streamed = StreamedAnswer(
-            exchange, once, upstream, inspection.request, scopes=asked.scopes, wants_usage=wants_usage
+            exchange,
+            once,
+            upstream,
+            inspection.request,
+            scopes=asked.scopes,
+            wants_usage=wants_usage,
+            masks=inspection.masks,
         )
         streamed.start()
         return streamed.response(headers)
@@ -154,7 +160,7 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
     exchange.usage = answer.completion.usage or None
     exchange.answer_bytes = sum(counted(text) for text in texts_of(answer.completion))
     services.switch.check((*asked.scopes, *tool_scopes(answer.completion)))
-    checked = services.pipeline.inspect_answer(answer.completion, inspection.request)
+    checked = services.pipeline.inspect_answer(answer.completion, inspection.request, inspection.masks)
     exchange.answer_inspected(checked)
     checked.raise_if_blocked()
     body = msgspec.json.encode(checked.completion)

@@ -144,6 +144,7 @@ class GuardRun:
     direction: Direction
     status: RunStatus
     bytes_seen: int
+    """Of the text as it came, in UTF-8; 0 where the guard did not get through."""
 
 
 def verdict_of(findings: Sequence[Finding]) -> Verdict:

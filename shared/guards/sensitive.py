@@ -28,10 +28,6 @@ START = "(?:^|[^A-Za-z0-9])"
 
 END = "(?:$|[^A-Za-z0-9])"
 
-_READ = frozenset({"canonical", "json"})
-"""Views in which these guards look: the text as it stands, and as whoever parses it will read it. A view that
-folds letters or digits would make numbers of what is none."""
-
 _MOST_COSTLY = 100
 """Costly checks in one prompt; what comes after so many is taken for what it looks like."""
 
@@ -99,8 +95,6 @@ class SensitiveGuard:
         found: dict[int, list[Finding]] = {}
         allowance = _MOST_COSTLY if context.direction == "input" else len(text.original)
         for view in text.views:
-            if view.name not in _READ:
-                continue
             for match in self._rules.find(view.text):
                 rule = self._of[match.rule.id]
                 action = self._policy.action(rule.kind, context.direction)
