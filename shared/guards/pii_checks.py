@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import Any
 
 _FILE_ENDINGS = frozenset("png jpg jpeg gif svg webp css js ts py md txt pdf html htm json yaml yml xml service local".split())
 """What follows the last dot in ``image@2x.png`` and ``backup@daily.service``, which are no addresses."""
@@ -97,12 +96,15 @@ def _shorter(text: str, start: int, end: int) -> Iterator[int]:
 
 
 def _is_valid(module: str, number: str) -> bool:
-    return bool(import_module(f"stdnum.{module}").is_valid(number))
+    import stdnum
+
+    return bool(import_module(f".{module}", stdnum.__name__).is_valid(number))
 
 
 def _is_phone(number: str, region: str | None) -> bool:
-    phonenumbers: Any = import_module("phonenumbers")
+    import phonenumbers
+
     try:
-        return bool(phonenumbers.is_valid_number(phonenumbers.parse(number, region)))
+        return phonenumbers.is_valid_number(phonenumbers.parse(number, region))
     except phonenumbers.NumberParseException:
         return False
