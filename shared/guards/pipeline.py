@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from shared.errors import BadRequest
+from shared.guards.allowed import AllowedPhrases
 from shared.guards.injection import injection_guard
 from shared.guards.inspection import AnswerInspection, Armed, Inspection, RequestInspection, Scan, told
 from shared.guards.masking import Masks
@@ -22,7 +23,7 @@ from shared.guards.sizes import check_sizes
 from shared.guards.suspicious import suspicious_guard
 from shared.guards.unmasking import unmask_answer
 from shared.models.wire import AnswerMessage, ChatCompletion, ChatRequest
-from shared.policy.types import GuardMode, Guards, Unmasking
+from shared.policy.types import GuardMode, Guards, SizeLimits, Unmasking
 from shared.text.canonical import Text
 
 
@@ -74,9 +75,15 @@ class Pipeline:
 
     def __init__(self, policy: Guards, guards: Sequence[Armed[Guard]] | None = None) -> None:
         self._policy = policy
+        self._allowed = AllowedPhrases(policy.allow)
         self._texts = tuple(text_guards(policy) if guards is None else guards)
         output = None if policy.output.mode == "off" else OutputGuard(policy.output, policy.sizes.answer_characters)
         self.output: Armed[OutputGuard] = Armed("output", policy.output, frozenset({"output"}), output)
+
+    @property
+    def sizes(self) -> SizeLimits:
+        """What is refused as too large."""
+        return self._policy.sizes
 
     def check_request(self, request: ChatRequest) -> None:
         """Refuse what no guard needs to look at: call it before anything is charged.
@@ -100,7 +107,10 @@ class Pipeline:
         texts = [part.read() for part in parts.texts]
         scan = self.scan("input")
         prompt = canonical_text(texts)
-        found = scan.over(self.guards("input"), parts.texts, texts)
+        found = [
+            self._allowed.apply(text.original, findings)
+            for text, findings in zip(texts, scan.over(self.guards("input"), parts.texts, texts), strict=True)
+        ]
         scan.saw(self.guards("input"), len(prompt.encode()) - max(len(texts) - 1, 0))
         findings = [finding for per_part in found for finding in per_part]
         changes = _Changes(parts.texts, texts, found, Masks(prompt) if _masked(findings) else None)
@@ -173,6 +183,8 @@ class Pipeline:
         canonical = read.canonical.text
         (found,) = scan.over(self.guards(direction), [part], [read])
         scan.saw(self._armed(direction), len(canonical.encode()))
+        if direction == "input":
+            found = self._allowed.apply(text, found)
         if direction == "output" and (output := self.output.guard) is not None:
             found += scan.attempt(self.output, partial(output.oversize, len(canonical)))
         return Inspection(
