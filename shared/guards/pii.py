@@ -27,7 +27,7 @@ _OPEN_GROUPS = re2.compile(r"(?:[!-~]*[0-9][0-9A-Z().+/ -]*|[A-Z]{2} [0-9A-Z ]*)
 
 _PHONE_WORDS = (
     r"\b(?:tel|phone|telephone|telefon|telefone|tel[eé]fono|telefono|t[eé]l[eé]phone|t[eé]l|mobile|mobil|m[oó]vil|"
-    r"portable|cell|cellulare|celular|handy|call|fax|whatsapp|sms|contact number)\b[^0-9\n]{0,24}$"
+    r"portable|cell|cellulare|celular|handy|call|fax|whatsapp|sms)\b"
 )
 
 
@@ -35,46 +35,145 @@ def _words(*words: str) -> str:
     return rf"\b(?:{'|'.join(words)})(?:$|[^A-Za-z])"
 
 
-def _id(kind: str, pattern: str, module: str, *examples: str, context: str | None = None, score: float = 0.95,
-        passes: tuple[str, ...] = (), name: str = "") -> SensitiveRule:  # fmt: skip
+def _id(
+    kind: str,
+    pattern: str,
+    module: str,
+    *examples: str,
+    words: str | None = None,
+    score: float = 0.95,
+    passes: tuple[str, ...] = (),
+    name: str = "",
+) -> SensitiveRule:
     """A rule for a number of a register, checked by a module of python-stdnum."""
     written = f"{_NOT_IN_NUMBER}((?-i:{pattern})){END}"
     rule_id = f"pii.{kind}" + (f".{name}" if name else "")
-    return SensitiveRule(rule_id, kind, written, score, check.by(module), context, matches=examples, passes=passes)
+    return SensitiveRule(rule_id, kind, written, score, check.by(module), words, matches=examples, passes=passes)
 
 
 _NATIONAL = (
-    _id("us_ssn", r"[0-9]{3}[- ]?[0-9]{2}[- ]?[0-9]{4}", "us.ssn", "My SSN is 536-90-4399", "social security number: 536904399",
-        context=_words("ssn", "social security"), passes=("part 536-90-4399", "SSN 000-12-3456")),
-    _id("de_tax_id", r"[1-9][0-9] ?[0-9]{3} ?[0-9]{3} ?[0-9]{3}", "de.idnr", "Steuer-ID: 36 574 261 809", "IdNr 36574261809",
-        context=_words("steuer", "steuer-?id", "steueridentifikationsnummer", "steuernummer", "idnr", "id-nr", "tin", "tax id"),
-        passes=("order 36574261809", "Steuer-ID 36574261808")),
-    _id("fr_nir", r"[12] ?[0-9]{2} ?[0-9]{2} ?(?:[0-9]{2}|2[AB]) ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}", "fr.nir", "NIR 2 95 10 99 126 111 93",
-        "295109912611193", passes=("295109912611199",)),
+    _id(
+        "us_ssn",
+        r"[0-9]{3}[- ]?[0-9]{2}[- ]?[0-9]{4}",
+        "us.ssn",
+        "My SSN is 536-90-4399",
+        "social security number: 536904399",
+        words=_words("ssn", "social security"),
+        passes=("part 536-90-4399", "SSN 000-12-3456"),
+    ),
+    _id(
+        "de_tax_id",
+        r"[1-9][0-9] ?[0-9]{3} ?[0-9]{3} ?[0-9]{3}",
+        "de.idnr",
+        "Steuer-ID: 36 574 261 809",
+        "IdNr 36574261809",
+        words=_words(
+            "steuer", "steuer-?id", "steueridentifikationsnummer", "steuernummer", "idnr", "id-nr", "tin", "tax id"
+        ),
+        passes=("order 36574261809", "Steuer-ID 36574261808"),
+    ),
+    _id(
+        "fr_nir",
+        r"[12] ?[0-9]{2} ?[0-9]{2} ?(?:[0-9]{2}|2[AB]) ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}",
+        "fr.nir",
+        "NIR 2 95 10 99 126 111 93",
+        "295109912611193",
+        passes=("295109912611199",),
+    ),
     _id("es_dni", r"[0-9]{8}-?[A-Z]", "es.dni", "DNI 54362315K", "54362315-K", passes=("54362315Z",)),
     _id("es_dni", r"[XYZ]-?[0-9]{7}-?[A-Z]", "es.nie", "NIE X-2482300W", passes=("X2482300A",), name="nie"),
-    _id("it_codice_fiscale", r"[A-Z]{6}[0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]", "it.codicefiscale",
-        "CF: RCCMNL83S18D969H", passes=("RCCMNL83S18D969A",)),
-    _id("uk_nhs", r"[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{4}", "gb.nhs", "NHS number 943 476 5870", context=_words("nhs"),
-        passes=("call 943 476 5870", "NHS 943 476 5871")),
-    _id("nl_bsn", r"[0-9]{9}|[0-9]{4}\.[0-9]{2}\.[0-9]{3}", "nl.bsn", "BSN 111222333", context=_words("bsn", "burgerservicenummer", "sofinummer"),
-        passes=("111222333", "BSN 111252333")),
-    _id("pl_pesel", r"[0-9]{11}", "pl.pesel", "PESEL: 44051401359", context=_words("pesel"), passes=("44051401359", "PESEL 44051401358")),
-    _id("in_aadhaar", r"[2-9][0-9]{3}[ -]?[0-9]{4}[ -]?[0-9]{4}", "in_.aadhaar", "Aadhaar 2341 2341 2346",
-        context=_words("aadhaar", "aadhar", "uidai", "uid"), passes=("2341 2341 2346", "Aadhaar 2341 2341 2347")),
+    _id(
+        "it_codice_fiscale",
+        r"[A-Z]{6}[0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]",
+        "it.codicefiscale",
+        "CF: RCCMNL83S18D969H",
+        passes=("RCCMNL83S18D969A",),
+    ),
+    _id(
+        "uk_nhs",
+        r"[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{4}",
+        "gb.nhs",
+        "NHS number 943 476 5870",
+        words=_words("nhs"),
+        passes=("call 943 476 5870", "NHS 943 476 5871"),
+    ),
+    _id(
+        "nl_bsn",
+        r"[0-9]{9}|[0-9]{4}\.[0-9]{2}\.[0-9]{3}",
+        "nl.bsn",
+        "BSN 111222333",
+        words=_words("bsn", "burgerservicenummer", "sofinummer"),
+        passes=("111222333", "BSN 111252333"),
+    ),
+    _id(
+        "pl_pesel",
+        r"[0-9]{11}",
+        "pl.pesel",
+        "PESEL: 44051401359",
+        words=_words("pesel"),
+        passes=("44051401359", "PESEL 44051401358"),
+    ),
+    _id(
+        "in_aadhaar",
+        r"[2-9][0-9]{3}[ -]?[0-9]{4}[ -]?[0-9]{4}",
+        "in_.aadhaar",
+        "Aadhaar 2341 2341 2346",
+        words=_words("aadhaar", "aadhar", "uidai", "uid"),
+        passes=("2341 2341 2346", "Aadhaar 2341 2341 2347"),
+    ),
     _id("br_cpf", r"[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}", "br.cpf", "390.533.447-05", passes=("390.533.447-06",)),
-    _id("br_cpf", r"[0-9]{11}", "br.cpf", "CPF 39053344705", context=_words("cpf"), passes=("39053344705",), name="plain"),
-    _id("ch_ahv", r"756\.?[0-9]{4}\.?[0-9]{4}\.?[0-9]{2}", "ch.ssn", "AHV 756.9217.0769.85", passes=("756.9217.0769.84",)),
-    _id("be_national_number", r"[0-9]{2}\.?[0-9]{2}\.?[0-9]{2}[-. ]?[0-9]{3}[-. ]?[0-9]{2}", "be.nn", "rijksregisternummer 85.07.30-033.28",
-        context=_words("rijksregister", "rijksregisternummer", "registre national", "national number", "nrn", "insz", "niss"),
-        passes=("85.07.30-033.28",)),
-    _id("ca_sin", r"[0-9]{3}[- ]?[0-9]{3}[- ]?[0-9]{3}", "ca.sin", "SIN 123-456-782", context=_words("sin", "social insurance", "nas"),
-        passes=("123-456-782", "SIN 999-999-999")),
-    _id("mx_curp", r"[A-Z]{4}[0-9]{6}[HM][A-Z]{5}[0-9A-Z][0-9]", "mx.curp", "CURP BOXW310820HNERXN09", passes=("BOXW310820HNERXN08",)),
-    SensitiveRule("pii.uk_nino", "uk_nino", f"{_NOT_IN_NUMBER}((?-i:[A-Z]{{2}} ?[0-9]{{2}} ?[0-9]{{2}} ?[0-9]{{2}} ?[A-D])){END}", 0.9,
-                  check.nino, _words("national insurance", "nino", "ni number", "ni no"),
-                  matches=("NI number: AB 12 34 56 C", "National Insurance AB123456C"), passes=("AB123456C", "NINO QQ123456C")),
-)  # fmt: skip
+    _id(
+        "br_cpf",
+        r"[0-9]{11}",
+        "br.cpf",
+        "CPF 39053344705",
+        words=_words("cpf"),
+        passes=("39053344705",),
+        name="plain",
+    ),
+    _id(
+        "ch_ahv",
+        r"756\.?[0-9]{4}\.?[0-9]{4}\.?[0-9]{2}",
+        "ch.ssn",
+        "AHV 756.9217.0769.85",
+        passes=("756.9217.0769.84",),
+    ),
+    _id(
+        "be_national_number",
+        r"[0-9]{2}\.?[0-9]{2}\.?[0-9]{2}[-. ]?[0-9]{3}[-. ]?[0-9]{2}",
+        "be.nn",
+        "rijksregisternummer 85.07.30-033.28",
+        words=_words(
+            "rijksregister", "rijksregisternummer", "registre national", "national number", "nrn", "insz", "niss"
+        ),
+        passes=("85.07.30-033.28",),
+    ),
+    _id(
+        "ca_sin",
+        r"[0-9]{3}[- ]?[0-9]{3}[- ]?[0-9]{3}",
+        "ca.sin",
+        "SIN 123-456-782",
+        words=_words("sin", "social insurance", "nas"),
+        passes=("123-456-782", "SIN 999-999-999"),
+    ),
+    _id(
+        "mx_curp",
+        r"[A-Z]{4}[0-9]{6}[HM][A-Z]{5}[0-9A-Z][0-9]",
+        "mx.curp",
+        "CURP BOXW310820HNERXN09",
+        passes=("BOXW310820HNERXN08",),
+    ),
+    SensitiveRule(
+        "pii.uk_nino",
+        "uk_nino",
+        f"{_NOT_IN_NUMBER}((?-i:[A-Z]{{2}} ?[0-9]{{2}} ?[0-9]{{2}} ?[0-9]{{2}} ?[A-D])){END}",
+        0.9,
+        check.nino,
+        _words("national insurance", "nino", "ni number", "ni no"),
+        matches=("NI number: AB 12 34 56 C", "National Insurance AB123456C"),
+        passes=("AB123456C", "NINO QQ123456C"),
+    ),
+)
 
 RULES: tuple[SensitiveRule, ...] = (
     SensitiveRule(
@@ -99,7 +198,9 @@ RULES: tuple[SensitiveRule, ...] = (
     SensitiveRule(
         "pii.phone.north_american",
         "phone",
-        _NOT_IN_NUMBER + r"(\([2-9][0-9]{2}\) ?[2-9][0-9]{2}[-. ][0-9]{4}|[2-9][0-9]{2}([-.])[2-9][0-9]{2}[-.][0-9]{4})(?:$|[^0-9A-Za-z-])",
+        _NOT_IN_NUMBER
+        + r"(\([2-9][0-9]{2}\) ?[2-9][0-9]{2}[-. ][0-9]{4}|[2-9][0-9]{2}[-.][2-9][0-9]{2}[-.][0-9]{4})"
+        + "(?:$|[^0-9A-Za-z-])",
         0.85,
         check.us_phone,
         costly=True,
@@ -109,18 +210,20 @@ RULES: tuple[SensitiveRule, ...] = (
     SensitiveRule(
         "pii.phone.national",
         "phone",
-        _START + r"(\(?[0-9](?:[ .()/-]{0,3}[0-9]){6,13})(?:$|[^0-9])",
+        _START + r"(\(?[0-9](?:[ .()/-]{0,3}[0-9]){7,13})(?:$|[^0-9])",
         0.8,
         check.national_phone,
         _PHONE_WORDS,
         costly=True,
         matches=("Tel.: 030 901820", "call me on 020 8366 1177", "Handy 0151 23456789"),
-        passes=("030 901820", "phone model 1234567 2345678"),
+        passes=("030 901820", "phone model 1234567 2345678, Nr. 12-34"),
     ),
     SensitiveRule(
         "pii.card",
         "card",
-        _NOT_IN_NUMBER + r"([0-9]{13,19}|[0-9]{4}([ -])[0-9]{4}[ -][0-9]{4}[ -][0-9]{4}|3[0-9]{3}[ -][0-9]{6}[ -][0-9]{4,5})(?:$|[^0-9A-Za-z])",
+        _NOT_IN_NUMBER
+        + r"([0-9]{13,19}|[0-9]{4}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{4}|3[0-9]{3}[ -][0-9]{6}[ -][0-9]{4,5})"
+        + END,
         0.95,
         check.card,
         matches=("4111 1111 1111 1111 12/27", "5500005555555559", "3782 822463 10005", "card:4012-8888-8888-1881"),
@@ -154,7 +257,7 @@ RULES: tuple[SensitiveRule, ...] = (
         passes=("2001:db8::1", "2024:11:27", "12:30:45"),
     ),
     *_NATIONAL,
-)  # fmt: skip
+)
 
 
 def pii_guard(policy: PiiRule) -> SensitiveGuard:

@@ -7,9 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from string import ascii_uppercase
 
-_FILE_ENDINGS = frozenset("png jpg jpeg gif svg webp css js ts py md txt pdf html htm json yaml yml xml service local".split())
+_FILE_ENDINGS = frozenset(
+    {"png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "py", "md", "pdf", "html", "json", "xml", "service"}
+)
 """What follows the last dot in ``image@2x.png`` and ``backup@daily.service``, which are no addresses."""
+
+_NUMBERS = str.maketrans({letter: str(number) for number, letter in enumerate(ascii_uppercase, 10)})
+"""What letters count as in an IBAN (ISO 7064)."""
 
 _REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "IN", "BR")
 """Whose way of writing a number without its country's code is known."""
@@ -41,7 +47,7 @@ def card(text: str, start: int, end: int) -> int:
 
 def iban(text: str, start: int, end: int) -> int:
     """An IBAN; groups that follow it and are none of its own are left out."""
-    return next((at for at in _shorter(text, start, end) if _is_valid("iban", text[start:at])), start)
+    return next((at for at in _shorter(text, start, end) if _is_iban(text[start:at])), start)
 
 
 def email(text: str, start: int, end: int) -> int:
@@ -93,6 +99,12 @@ def _shorter(text: str, start: int, end: int) -> Iterator[int]:
         if end <= start:
             return
         yield end
+
+
+def _is_iban(number: str) -> bool:
+    """Whether it is one; the library, which knows each country's form, is asked only where the check digits are right."""
+    plain = number.replace(" ", "")
+    return int((plain[4:] + plain[:4]).translate(_NUMBERS)) % 97 == 1 and _is_valid("iban", plain)
 
 
 def _is_valid(module: str, number: str) -> bool:

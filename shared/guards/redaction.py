@@ -44,7 +44,9 @@ class Rewritten(msgspec.Struct, frozen=True):
 def redact(text: Text, spans: Iterable[Span]) -> str:
     """The canonical text with each span of the original replaced by ``[FILTERED]``."""
     view = text.canonical
-    return _rewritten(view.text, [(start, end, MARK) for start, end in merged(view.locate(*span) for span in spans)]).text
+    return _rewritten(
+        view.text, [(start, end, MARK) for start, end in merged(view.locate(*span) for span in spans)]
+    ).text
 
 
 def rewrite(text: Text, form: Form, findings: Iterable[Finding], masks: Masks | None) -> Rewritten:
@@ -70,7 +72,9 @@ def without_secrets(text: Text, findings: Iterable[Finding]) -> str:
     """The canonical text with the names of their kinds in place of secrets and personal data on which a guard acted."""
     acted = (f for f in findings if f.guard in SENSITIVE_GUARDS and f.enforced and f.action != "flag")
     clusters = _clusters(text, acted)
-    return _rewritten(text.canonical.text, [(start, end, f"[{of[0].kind.upper()}]") for start, end, of in clusters]).text
+    return _rewritten(
+        text.canonical.text, [(start, end, f"[{of[0].kind.upper()}]") for start, end, of in clusters]
+    ).text
 
 
 def _clusters(text: Text, findings: Iterable[Finding]) -> list[tuple[int, int, list[Finding]]]:

@@ -42,15 +42,17 @@ def _is_random(value: str) -> bool:
     )
 
 
+_QUOTES = ("'", '"', "`")
+
+
 def password(text: str, start: int, end: int) -> int:
     """What is set as a password: no word, no variable, no call, no sample."""
-    value = text[start:end].rstrip(".,;:!?)]}'\"`")
-    kinds = sum(
-        any(test(character) for character in value)
-        for test in (str.isdigit, str.islower, str.isupper, lambda each: not each.isalnum())
-    )
-    digits = any(character.isdigit() for character in value)
-    if len(value) < 6 or not (digits and kinds >= 2 or kinds >= 3):
+    value = text[start:end]
+    if text[end : end + 1] not in _QUOTES:
+        value = value.rstrip(".,;:!?)]}`")
+    digits = any(map(str.isdigit, value))
+    kinds = digits + any(map(str.islower, value)) + any(map(str.isupper, value)) + (not value.isalnum())
+    if len(value) < 6 or not ((digits and kinds >= 2) or kinds >= 3):
         return start
     if any(mark in value for mark in ("(", "${", "{{", "<", "://", "[")) or value[0] in "$%":
         return start
@@ -125,7 +127,7 @@ _AROUND = " \t\r\n\"'+,;\\"
 def _is_key_line(body: str, *, whole: bool) -> bool:
     if _KEY_LINE.issuperset(body):
         return True
-    return body.startswith(_KEY_HEADERS) or not whole and any(header.startswith(body) for header in _KEY_HEADERS)
+    return body.startswith(_KEY_HEADERS) or (not whole and any(header.startswith(body) for header in _KEY_HEADERS))
 
 
 def _token(kind: str, pattern: str, *examples: str, score: float = 0.99, passes: tuple[str, ...] = ()) -> SensitiveRule:
@@ -141,45 +143,96 @@ _LOW = _MIX.lower()
 _HEXES = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 
 _TOKENS = (
-    _token("openai_key", rf"sk-(?:proj-|svcacct-|admin-)?{_B64URL}{{20,}}", "sk-proj-" + _MIX, "sk-" + _MIX[:48], score=0.95,
-           passes=("sk-learn-is-a-very-long-kebab-name", "task-" + _MIX, "sk-" + "x" * 48)),
+    _token(
+        "openai_key",
+        rf"sk-(?:proj-|svcacct-|admin-)?{_B64URL}{{20,}}",
+        "sk-proj-" + _MIX,
+        "sk-" + _MIX[:48],
+        score=0.95,
+        passes=("sk-learn-is-a-very-long-kebab-name", "task-" + _MIX, "sk-" + "x" * 48),
+    ),
     _token("anthropic_key", rf"sk-ant-[a-z0-9]{{2,8}}-{_B64URL}{{20,}}", "sk-ant-api03-" + _MIX),
     _token("google_key", rf"AIza{_B64URL}{{35}}", "AIza" + _MIX[:35]),
     _token("google_key", rf"GOCSPX-{_B64URL}{{20,}}", "GOCSPX-" + _MIX[:28]),
     _token("google_key", rf"ya29\.{_B64URL}{{20,}}", "ya29." + _MIX),
     _token("google_key", rf"1//0{_B64URL}{{30,}}", "1//0" + _MIX),
-    _token("aws_key", r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}", "AKIA" + "Q3EGR2WNTKM5LX7Z", passes=("AKIA" + "IOSFODNN7EXAMPLE",)),
+    _token(
+        "aws_key",
+        r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}",
+        "AKIA" + "Q3EGR2WNTKM5LX7Z",
+        passes=("AKIA" + "IOSFODNN7EXAMPLE",),
+    ),
     _token("github_token", rf"gh[pousr]_{_B62}{{30,}}", "ghp_" + _MIX[:36], "gho_" + _MIX[:36], passes=("ghp_short",)),
     _token("github_token", r"github_pat_[A-Za-z0-9_]{30,}", "github_pat_" + _MIX),
-    _token("gitlab_token", rf"gl(?:pat|oas|dt|rt|cbt|ptt|ft|imt|agent|soat|ffct)-{_B64URL}{{20,}}", "glpat-" + _MIX[:20]),
+    _token(
+        "gitlab_token", rf"gl(?:pat|oas|dt|rt|cbt|ptt|ft|imt|agent|soat|ffct)-{_B64URL}{{20,}}", "glpat-" + _MIX[:20]
+    ),
     _token("slack_token", r"xox[abeoprs]-[A-Za-z0-9-]{10,}", "xoxb-" + "123456789012-" + _MIX[:24]),
     _token("slack_token", r"xapp-[0-9]-[A-Za-z0-9-]{10,}", "xapp-1-" + _MIX[:30]),
-    _token("slack_token", r"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]{20,}",
-           "hooks.slack.com/services/" + "T01ABCDEF/B02GHIJKL/" + _MIX[:24]),
+    _token(
+        "slack_token",
+        r"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]{20,}",
+        "hooks.slack.com/services/" + "T01ABCDEF/B02GHIJKL/" + _MIX[:24],
+    ),
     _token("stripe_key", rf"(?:sk|rk)_(?:live|test)_{_B62}{{16,}}", "sk_live_" + _MIX[:24], "rk_test_" + _MIX[:24]),
     _token("stripe_key", rf"whsec_{_B62}{{24,}}", "whsec_" + _MIX[:32]),
     _token("huggingface_token", rf"(?:hf|api_org)_{_B62}{{30,}}", "hf_" + _MIX[:34]),
     _token("npm_token", rf"npm_{_B62}{{36}}", "npm_" + _MIX[:36]),
     _token("pypi_token", rf"pypi-Ag{_B64URL}{{50,}}", "pypi-AgEIcHlwaS5vcmc" + _MIX),
-    _token("wardgate_key", r"wg_[a-z2-7]{24}_[a-z2-7]{40}", "wg_" + "ab2cd3ef4gh5ij6kl7mn2op3_" + "ab2cd3ef4gh5ij6kl7mn2op3qr4st5uv6wx7yz2a",
-           passes=("wg_short_key",)),
-    _token("azure_key", r"(?:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,88}={0,2}", "AccountKey=" + _MIX + _MIX[:34] + "=="),
+    _token(
+        "wardgate_key",
+        r"wg_[a-z2-7]{24}_[a-z2-7]{40}",
+        "wg_" + "ab2cd3ef4gh5ij6kl7mn2op3_" + "ab2cd3ef4gh5ij6kl7mn2op3qr4st5uv6wx7yz2a",
+        passes=("wg_short_key",),
+    ),
+    _token(
+        "azure_key",
+        r"(?:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,88}={0,2}",
+        "AccountKey=" + _MIX + _MIX[:34] + "==",
+    ),
     _token("service_token", rf"SG\.{_B64URL}{{16,32}}\.{_B64URL}{{30,64}}", "SG." + _MIX[:22] + "." + _MIX[:43]),
-    _token("service_token", rf"(?:dop|doo|dor)_v1_[a-f0-9]{{64}}", "dop_v1_" + _HEXES * 2),
-    _token("service_token", rf"(?:shp(?:at|ca|pa|ss)_[a-fA-F0-9]{{32}}|dapi[a-f0-9]{{32}})", "shpat_" + _HEXES, "dapi" + _HEXES),
+    _token("service_token", r"(?:dop|doo|dor)_v1_[a-f0-9]{64}", "dop_v1_" + _HEXES * 2),
+    _token(
+        "service_token",
+        r"(?:shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}|dapi[a-f0-9]{32})",
+        "shpat_" + _HEXES,
+        "dapi" + _HEXES,
+    ),
     _token("service_token", rf"(?:hv[sbr]\.{_B64URL}{{24,}}|{_B62}{{14}}\.atlasv1\.{_B64URL}{{40,}})", "hvs." + _MIX),
-    _token("service_token", rf"(?:gsk_|r8_|pplx-|xai-|lsv2_(?:pt|sk)_|tgp_v1_|nvapi-|fw_|csk-){_B64URL}{{28,}}",
-           "gsk_" + _MIX, "pplx-" + _MIX, "xai-" + _MIX, "nvapi-" + _MIX),
-    _token("service_token", rf"(?:lin_api_|ntn_|dckr_(?:pat|oat)_|glsa_|glc_|pul-|rubygems_|sbp_|pscale_(?:tkn|pw|oauth)_|PMAK-|NRAK-|"
-           rf"ATATT3|dp\.(?:pt|st|sa)\.|sq0(?:atp|csp)-|figd_|tfp_|sntrys_|sentry_){_B64URL}{{22,}}",
-           "lin_api_" + _MIX, "dckr_pat_" + _MIX, "PMAK-" + _MIX, "rubygems_" + _LOW),
+    _token(
+        "service_token",
+        rf"(?:gsk_|r8_|pplx-|xai-|lsv2_(?:pt|sk)_|tgp_v1_|nvapi-|fw_|csk-){_B64URL}{{28,}}",
+        "gsk_" + _MIX,
+        "pplx-" + _MIX,
+        "xai-" + _MIX,
+        "nvapi-" + _MIX,
+    ),
+    _token(
+        "service_token",
+        rf"(?:lin_api_|ntn_|dckr_(?:pat|oat)_|glsa_|glc_|pul-|rubygems_|sbp_|pscale_(?:tkn|pw|oauth)_|PMAK-|NRAK-|"
+        rf"ATATT3|dp\.(?:pt|st|sa)\.|sq0(?:atp|csp)-|figd_|tfp_|sntrys_|sentry_){_B64URL}{{22,}}",
+        "lin_api_" + _MIX,
+        "dckr_pat_" + _MIX,
+        "PMAK-" + _MIX,
+        "rubygems_" + _LOW,
+    ),
     _token("service_token", rf"[0-9]{{8,10}}:AA{_B64URL}{{33}}", "123456789:AA" + _MIX[:33]),
     _token("service_token", r"AGE-SECRET-KEY-1[A-Z0-9]{58}", "AGE-SECRET-KEY-1" + (_MIX + "Q7W8").upper()[:58] + "Q3"),
-    _token("service_token", rf"(?:discord(?:app)?\.com/api/webhooks/[0-9]{{17,20}}/{_B64URL}{{60,}})",
-           "discord.com/api/webhooks/" + "12345678901234567/" + _MIX + _MIX[:16]),
-    SensitiveRule("secrets.jwt", "jwt", rf"{START}((?-i:eyJ{_B64URL}{{8,}}\.eyJ[A-Za-z0-9._-]{{20,}}))", 0.97, jwt,
-                  matches=("eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxMjM0In0." + _MIX,), passes=("eyJhbGciOiJIUzI1NiJ9.e30.",)),
-)  # fmt: skip
+    _token(
+        "service_token",
+        rf"(?:discord(?:app)?\.com/api/webhooks/[0-9]{{17,20}}/{_B64URL}{{60,}})",
+        "discord.com/api/webhooks/" + "12345678901234567/" + _MIX + _MIX[:16],
+    ),
+    SensitiveRule(
+        "secrets.jwt",
+        "jwt",
+        rf"(?:^|[^A-Za-z0-9_.-])((?-i:eyJ{_B64URL}{{8,}}\.eyJ[A-Za-z0-9._-]{{20,}}))",
+        0.97,
+        jwt,
+        matches=("eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxMjM0In0." + _MIX,),
+        passes=("eyJhbGciOiJIUzI1NiJ9.e30.",),
+    ),
+)
 
 _SET = r"[\"'`]?[ \t]{0,8}(?::=|=>|==?|:)[ \t]{0,8}[\"'`]{0,3}"
 """Between a name and the value that it is given, in code, JSON, YAML and prose."""
@@ -218,17 +271,31 @@ _ASSIGNED = (
         r"(?:^|[^a-z0-9+.-])[a-z][a-z0-9+.-]{1,20}://[!#-&(-.0-9;=?A-Z_a-z~]{0,64}:([!#-&(-.0-;=?A-Z_a-z~@]{1,128})@[A-Za-z0-9\[]",
         0.97,
         credential,
-        matches=("postgres://app:" + "s3cr3tpw@db.internal:5432/app", "redis://:" + "hunter2@cache:6379", "mongodb+srv://u:p@ss@h/x"),
-        passes=("https://example.com:8080/@user", "postgres://app:${DB_PASSWORD}@db/app", "postgres://user:password@localhost/db"),
+        matches=(
+            "postgres://app:" + "s3cr3tpw@db.internal:5432/app",
+            "redis://:" + "hunter2@cache:6379",
+            "mongodb+srv://u:p@ss@h/x",
+        ),
+        passes=(
+            "https://example.com:8080/@user",
+            "postgres://app:${DB_PASSWORD}@db/app",
+            "postgres://user:password@localhost/db",
+        ),
     ),
     SensitiveRule(
         "secrets.password",
         "password",
-        rf"(?:password|passwd|passwort|passphrase|contrase[nñ]a|mot de passe|pwd|passcode)(?:{_SET}|[ \t]{{1,4}}(?:is|ist|es|est)[ \t]{{1,4}}"
+        rf"(?:password|passwd|passwort|passphrase|contrase[nñ]a|mot de passe|pwd|passcode)"
+        rf"(?:{_SET}|[ \t]{{1,4}}(?:is|ist|es|est)[ \t]{{1,4}}"
         r"[\"'`]?)([!#-&(-.0-9:;=?@A-Z\[\]^_a-z{|}~+/*-]{6,128})",
         0.7,
         password,
-        matches=("password: hunter2x", "DB_PASSWORD=Tr0ub4dor&3", "My password is 'Sup3rS3cret!'", '{"passwd": "a1b2c3d4"}'),
+        matches=(
+            "password: hunter2x",
+            "DB_PASSWORD=Tr0ub4dor&3",
+            "My password is 'Sup3rS3cret!'",
+            '{"passwd": "a1b2c3d4"}',
+        ),
         passes=(
             "The password is required.",
             "password: str",
@@ -265,6 +332,6 @@ _ASSIGNED = (
         ),
         passes=("-----BEGIN CERTIFICATE-----\n" + _MIX, "-----BEGIN PUBLIC KEY-----\n" + _MIX),
     ),
-)  # fmt: skip
+)
 
 RULES: tuple[SensitiveRule, ...] = (*_TOKENS, *_ASSIGNED)

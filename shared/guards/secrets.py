@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re2  # type: ignore[import-untyped]  # ships no types
 
-from shared.guards.secret_rules import KEY_HEAD, KEY_OPENING, KEY_OPENING_WIDTH, MOST, MOST_KEY, RULES, private_key
 from shared.guards.port import growing
+from shared.guards.secret_rules import KEY_HEAD, KEY_OPENING, KEY_OPENING_WIDTH, MOST, MOST_KEY, RULES, private_key
 from shared.guards.sensitive import CONTEXT, SensitiveGuard, visible_run
 from shared.policy.types import SecretsRule
 

@@ -6,25 +6,31 @@ span is found depends on the span, the character after it, and the ``CONTEXT`` c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import re2  # type: ignore[import-untyped]  # ships no types
 from msgspec import Struct
 
-from shared.guards.owasp import SENSITIVE_INFORMATION_DISCLOSURE
+from shared.guards.owasp import SENSITIVE_INFORMATION_DISCLOSURE as _OWASP
 from shared.guards.patterns import Rule, RuleSet
 from shared.guards.port import Context, Finding, Reach
 from shared.policy.types import KindsRule
 from shared.text.canonical import Text
 
 CONTEXT = 96
-"""Characters before a value in which the words that it needs must stand; a pattern reaches no further back."""
+"""Characters before a value that may matter to it."""
+
+NEAR = 48
+"""Characters between a value and the words before it that say what it is."""
+
+_WIDEST = 66
+"""Characters of the longest value that needs such words, with one on either side."""
 
 VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 """ASCII but for blanks and controls."""
 
-START = "(?:^|[^A-Za-z0-9])"
-"""Before a value: not inside a word."""
+START = "(?:^|[^A-Za-z0-9_-])"
+"""Before a value: not inside a word, nor inside a run of what keys are made of."""
 
 END = "(?:$|[^A-Za-z0-9])"
 
@@ -46,8 +52,8 @@ class SensitiveRule(Struct, frozen=True):
 
     score: float
     check: Check | None = None
-    context: str | None = None
-    """A pattern that must match within ``CONTEXT`` characters before the value."""
+    words: str | None = None
+    """A pattern that must match before the value, at most ``NEAR`` characters from it."""
 
     costly: bool = False
     """Whether ``check`` takes more than some microseconds."""
@@ -81,46 +87,58 @@ class SensitiveGuard:
         self._policy = policy
         self._enforced = policy.mode == "enforce"
         self._of = {rule.id: rule for rule in rules}
-        self._rules = RuleSet(
-            [Rule(rule.id, rule.kind, SENSITIVE_INFORMATION_DISCLOSURE, rule.pattern, most, rule.score) for rule in rules]
-        )
-        self._contexts = {rule.id: _compiled(rule.context) for rule in rules if rule.context is not None}
+        self._alone = RuleSet([_rule(rule, rule.pattern) for rule in rules if rule.words is None])
+        needing = [rule for rule in rules if rule.words is not None]
+        self._needing = RuleSet([_rule(rule, rule.pattern) for rule in needing])
+        self._words = RuleSet([_rule(rule, rule.words or "") for rule in needing])
+        self._patterns = {rule.id: _compiled(rule.pattern) for rule in needing}
 
     def clears(self, joined: str) -> bool:
         """Whether nothing in any of the joined texts looks like a candidate."""
-        return not self._rules.matches_any(joined)
+        return not self._alone.matches_any(joined) and not (
+            self._needing.matches_any(joined) and self._words.matches_any(joined)
+        )
 
     def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
         """What is found, in order; of several findings that begin at one place, those that no other covers."""
         found: dict[int, list[Finding]] = {}
         allowance = _MOST_COSTLY if context.direction == "input" else len(text.original)
         for view in text.views:
-            for match in self._rules.find(view.text):
-                rule = self._of[match.rule.id]
+            for rule, start, end in self._candidates(view.text):
                 action = self._policy.action(rule.kind, context.direction)
-                if action == "off" or not self._in_context(rule, view.text, match.start):
+                if action == "off":
                     continue
-                end = min(match.end, match.start + self._most)
                 if rule.check is not None and (allowance > 0 or not rule.costly):
-                    end = rule.check(view.text, match.start, end)
+                    end = rule.check(view.text, start, end)
                     allowance -= rule.costly
-                if end > match.start:
-                    span = view.span(match.start, end)
-                    finding = Finding(
-                        self.name,
-                        rule.kind,
-                        SENSITIVE_INFORMATION_DISCLOSURE,
-                        span,
-                        rule.score,
-                        action,
-                        self._enforced,
-                    )
+                if end > start:
+                    span = view.span(start, end)
+                    finding = Finding(self.name, rule.kind, _OWASP, span, rule.score, action, self._enforced)
                     found.setdefault(span[0], []).append(finding)
         return [finding for start in sorted(found) for finding in _uncovered(found[start])]
 
-    def _in_context(self, rule: SensitiveRule, text: str, start: int) -> bool:
-        needed = self._contexts.get(rule.id)
-        return needed is None or needed.search(text[max(start - CONTEXT, 0) : start]) is not None
+    def _candidates(self, text: str) -> Iterator[tuple[SensitiveRule, int, int]]:
+        for match in self._alone.find(text):
+            yield self._of[match.rule.id], match.start, min(match.end, match.start + self._most)
+        if not self._needing.matches_any(text):
+            return
+        seen: set[tuple[str, int]] = set()
+        for words in self._words.find(text):
+            rule, base = self._of[words.rule.id], words.end - 1
+            near = text[base : words.end + NEAR + _WIDEST]
+            position = 0
+            while (match := self._patterns[rule.id].search(near, position)) is not None:
+                start, end = match.span(1)
+                if start > NEAR + 1:
+                    break
+                position = match.start() + 1
+                if start > 0 and (rule.id, base + start) not in seen:
+                    seen.add((rule.id, base + start))
+                    yield rule, base + start, base + end
+
+
+def _rule(rule: SensitiveRule, pattern: str) -> Rule:
+    return Rule(rule.id, rule.kind, _OWASP, pattern, 0, rule.score)
 
 
 def visible_run(text: str, most: int) -> int:
@@ -135,7 +153,7 @@ def _compiled(pattern: str) -> re2._Regexp:
     try:
         return re2.compile(pattern, options)
     except re2.error as error:
-        raise ValueError(f"a rule's context does not compile on RE2: {error}") from error
+        raise ValueError(f"a rule does not compile on RE2: {error}") from error
 
 
 _GRAVITY = {"block": 3, "redact": 2, "mask": 1, "flag": 0}

@@ -72,7 +72,7 @@ class Unmasker:
             if not whole and end + _LOOKAHEAD > len(text):
                 break
             placeholder = text[start:end]
-            free = self._links or self._surroundings.free and _ends_free(text[end : end + _LOOKAHEAD])
+            free = self._links or (self._surroundings.free and _ends_free(text[end : end + _LOOKAHEAD]))
             pieces.append((self._masks.value(placeholder) if free else None) or placeholder)
             self._surroundings.read(placeholder)
             at = end
@@ -160,7 +160,7 @@ class _Surroundings:
             self._parentheses = 1
 
     def _read_in_tag(self, character: str) -> None:
-        if self._tag == "<" and not (character.isascii() and character.isalpha() or character in "/!?"):
+        if self._tag == "<" and not ((character.isascii() and character.isalpha()) or character in "/!?"):
             self._tag = "<" if character == "<" else ""
             if character == "(" and self._last == "]":
                 self._parentheses = 1
@@ -243,5 +243,5 @@ def _ends_free(after: str) -> bool:
     if not rest or rest[0] in _BLANKS:
         return True
     if rest != after:  # a letter after a full stop would be the next label of a host's name
-        return rest[0] in _CLOSING or after[0] == "。" and not rest[0].isascii()
+        return rest[0] in _CLOSING or (after[0] == "。" and not rest[0].isascii())
     return rest[0] in _CLOSING or not rest[0].isascii()

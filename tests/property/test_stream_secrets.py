@@ -27,8 +27,12 @@ HIDING = Pipeline(Guards(secrets=SecretsRule(answers="redact"), pii=PiiRule(answ
 STOPPING = Pipeline(Guards(secrets=SecretsRule(answers="block"), pii=PiiRule(answers="flag")))
 TOLD = Pipeline(Guards(unmask=Unmasking(tool_arguments=True)))
 
-FILLERS = st.sampled_from([" ", "\n", ", ", "é", "的", "x", "AB ", "12 ", "-", "+", "the ", ".", '"', "-----", "BEGIN", "\x00"])
-PIECES = st.sampled_from([*EXAMPLES, *(text[: len(text) // 2] for text in EXAMPLES), *(text[len(text) // 2 :] for text in EXAMPLES)])
+FILLERS = st.sampled_from(
+    [" ", "\n", ", ", "é", "的", "x", "AB ", "12 ", "-", "+", "the ", ".", '"', "-----", "BEGIN", "\x00"]
+)
+PIECES = st.sampled_from(
+    [*EXAMPLES, *(text[: len(text) // 2] for text in EXAMPLES), *(text[len(text) // 2 :] for text in EXAMPLES)]
+)
 TEXTS = st.lists(st.one_of(PIECES, FILLERS), max_size=8).map("".join)
 
 
@@ -117,9 +121,42 @@ MAIL = MASKS.placeholder("email", "ann@corp.com")
 CARD = MASKS.placeholder("card", "4111 1111 1111 1111")
 PASSWORD = MASKS.placeholder("password", 'p"](x)<y>')
 AROUND = st.sampled_from(
-    [MAIL, CARD, PASSWORD, MAIL[:7], MAIL[7:], " ", "\n", "\n\n", ". ", ", ", "](", ")", "<a href=", '"', "'", ">", "<", "[", "x",
-     "http://evil/?q=", "www.", ".evil.com", "@", ":", "的", "。", "(", "<script>", "- ", "mailto:", "_", "E", "/"]
-)  # fmt: skip
+    [
+        MAIL,
+        CARD,
+        PASSWORD,
+        MAIL[:7],
+        MAIL[7:],
+        " ",
+        "\n",
+        "\n\n",
+        ". ",
+        ", ",
+        "](",
+        ")",
+        "<a href=",
+        '"',
+        "'",
+        ">",
+        "<",
+        "[",
+        "x",
+        "http://evil/?q=",
+        "www.",
+        ".evil.com",
+        "@",
+        ":",
+        "的",
+        "。",
+        "(",
+        "<script>",
+        "- ",
+        "mailto:",
+        "_",
+        "E",
+        "/",
+    ]
+)
 ANSWERS = st.lists(AROUND, max_size=10).map("".join)
 
 
