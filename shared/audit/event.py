@@ -173,7 +173,7 @@ class OperationAttributes(Attributes, kw_only=True):
     action: str = field(name=ACTION)
     subject: str = field(name=SUBJECT)
     operator: Name = field(name=OPERATOR)
-    source: Literal["environment", "os_user", "function"] = field(name="wardgate.operator.source")
+    source: Literal["environment", "os_user", "function", "id_token"] = field(name="wardgate.operator.source")
     reason: str | None = field(default=None, name="wardgate.operation.reason")
 
 

@@ -107,9 +107,9 @@ class Operator:
     """Who works on Wardgate, as far as the machine they work on tells."""
 
     name: str
-    source: Literal["environment", "os_user", "function"]
+    source: Literal["environment", "os_user", "function", "id_token"]
     """``WARDGATE_OPERATOR`` says so, or it is the account that the process runs under, or one of Wardgate's
-    functions acts by itself."""
+    functions acts by itself, or a token that guard has verified says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,8 +177,11 @@ class Exchange:
         self.call.recorded = True
         if self.answer is None and self.prompt is not None and self.model is not None:
             self.guards += self.pipeline.not_run("output")
+        actual = self._actual()
         if self.reservation is not None:
-            self.services.admission.settle(self.reservation, self._actual())
+            self.services.admission.settle(self.reservation, actual)
+        if self.model_asked:
+            self._log_usage(actual)
         try:
             self.recorded = self.services.trail.record(self._interaction(decision, error_code))
         except StoreError as error:
@@ -226,6 +229,23 @@ class Exchange:
         if self.answer_bytes is None:
             return self.estimate
         return uncounted(self.estimate, self.alias, self.answer_bytes)
+
+    def _log_usage(self, actual: Usage) -> None:
+        """Write the line that the metrics of tokens and spend count."""
+        log(
+            "INFO",
+            "usage.counted",
+            trace_id=self.trace_id,
+            request_id=self.request_id,
+            tenant=self.caller.tenant,
+            key_id=self.caller.key_id,
+            model=self.model,
+            upstream=self.upstream,
+            prompt_tokens=actual.prompt_tokens,
+            completion_tokens=actual.completion_tokens,
+            cost_micros=actual.cost,
+            counted_by="guard" if self.usage is None else "upstream",
+        )
 
     def _interaction(self, decision: Decision, error_code: str | None) -> Interaction:
         reservation = self.reservation

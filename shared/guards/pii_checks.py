@@ -102,7 +102,7 @@ def _shorter(text: str, start: int, end: int) -> Iterator[int]:
 
 
 def _is_iban(number: str) -> bool:
-    """Whether it is one; the library, which knows each country's form, is asked only where the check digits are right."""
+    """Whether it is one; the library, which knows each country's form, is asked only if its check digits are right."""
     plain = number.replace(" ", "")
     return int((plain[4:] + plain[:4]).translate(_NUMBERS)) % 97 == 1 and _is_valid("iban", plain)
 

@@ -58,6 +58,7 @@ def test_a_harmless_request_goes_on_as_the_same_object() -> None:
         ("suspicious", "input", "ran", 30),
         ("secrets", "input", "ran", 30),
         ("pii", "input", "ran", 30),
+        ("model_armor", "input", "skipped", 0),
     ]
     assert (inspection.bytes_forwarded, inspection.masks) == (30, None)
 
@@ -189,6 +190,7 @@ def test_guards_of_a_direction_that_was_not_reached_are_skipped() -> None:
         ("suspicious", "skipped"),
         ("secrets", "skipped"),
         ("pii", "skipped"),
+        ("model_armor", "skipped"),
         ("output", "skipped"),
     ]
 
@@ -250,6 +252,7 @@ def test_a_harmless_answer_goes_on_as_the_same_object() -> None:
         ("suspicious", "ran", 6),
         ("secrets", "ran", 6),
         ("pii", "ran", 6),
+        ("model_armor", "skipped", 0),
         ("output", "ran", 6),
     ]
     assert inspection.bytes_forwarded == 6

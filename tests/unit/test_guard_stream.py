@@ -239,6 +239,7 @@ def test_a_broken_stream_is_reported_as_far_as_it_came() -> None:
         ("suspicious", "ran", 52),
         ("secrets", "skipped", 0),
         ("pii", "skipped", 0),
+        ("model_armor", "skipped", 0),
         ("output", "ran", 52),
     ]
     assert inspection.bytes_forwarded == len("the ") + len(" of ") + 21
