@@ -90,7 +90,7 @@ def test_no_byte_of_a_blocked_secret_leaves(pieces: list[str]) -> None:
     assert stream.blocked is bool(stops)
     inspection = stream.inspection()
     assert inspection.bytes_forwarded == len(seen[-1].encode())
-    assert all(run.bytes_seen >= inspection.bytes_forwarded for run in inspection.runs)
+    assert all(run.bytes_seen >= inspection.bytes_forwarded for run in inspection.runs if run.status == "ran")
 
 
 @settings(max_examples=200, deadline=None)
