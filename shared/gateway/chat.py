@@ -20,6 +20,7 @@ from shared.gateway.kill import refuse_killed, tool_scopes, tools_declared
 from shared.gateway.once import Once
 from shared.gateway.services import Services
 from shared.gateway.streamed import StreamedAnswer
+from shared.guards.port import Background
 from shared.identity.caller import Caller
 from shared.models.client import ModelCall
 from shared.models.wire import ChatRequest, NamedTool, StreamOptions, SystemMessage
@@ -140,6 +141,7 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
     call = ModelCall(
         exchange.request_id, services.policy.file.calls.deadline_seconds, request.environ, pulse=check_switch
     )
+    background = Background(inspection.request, masks=inspection.masks)
     forwarded = _for_the_model(inspection.request, asked.alias)
     exchange.model_asked, exchange.bytes_sent = True, inspection.bytes_forwarded
     if asked.chat.stream:
@@ -152,7 +154,7 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
             inspection.request,
             scopes=asked.scopes,
             wants_usage=wants_usage,
-            masks=inspection.masks,
+            background=background,
         )
         streamed.start()
         return streamed.response(headers)
@@ -161,7 +163,7 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
     exchange.usage = answer.completion.usage or None
     exchange.answer_bytes = sum(counted(text) for text in texts_of(answer.completion))
     services.switch.check((*asked.scopes, *tool_scopes(answer.completion)))
-    checked = exchange.pipeline.inspect_answer(answer.completion, inspection.request, inspection.masks)
+    checked = exchange.pipeline.inspect_answer(answer.completion, inspection.request, background)
     exchange.answer_inspected(checked)
     checked.raise_if_blocked()
     body = msgspec.json.encode(checked.completion)

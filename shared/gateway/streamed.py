@@ -12,7 +12,7 @@ from shared.admission.usage import OutputAllowance, counted, texts_of
 from shared.errors import ApiError
 from shared.gateway.exchange import Exchange
 from shared.gateway.once import Once
-from shared.guards.masking import Masks
+from shared.guards.port import Background
 from shared.guards.stream import AnswerStream as GuardedAnswer
 from shared.models.client import AnswerStream as ModelAnswer
 from shared.models.wire import ChatChunk, ChatRequest, ChunkChoice, Delta, TokenUsage
@@ -34,7 +34,7 @@ class StreamedAnswer:
         asked: The request as it went on to the model.
         scopes: What the kill switch may end it by.
         wants_usage: Whether the caller asked for the chunk that counts tokens.
-        masks: What was masked in ``asked``.
+        background: What else is known of it.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class StreamedAnswer:
         *,
         scopes: tuple[str, ...],
         wants_usage: bool,
-        masks: Masks | None = None,
+        background: Background,
     ) -> None:
         self._exchange = exchange
         self._once = once
         self._upstream = upstream
-        self._guarded = GuardedAnswer(exchange.pipeline, asked, masks)
+        self._guarded = GuardedAnswer(exchange.pipeline, asked, background)
         self._wants_usage = wants_usage
         self._choices = asked.n or 1
         self._allowance = OutputAllowance(exchange.estimate.completion_tokens if exchange.estimate else 0)

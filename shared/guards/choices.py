@@ -9,7 +9,7 @@ from shared.guards.masking import Masks
 from shared.guards.output import Expected
 from shared.guards.parts import Form, Part
 from shared.guards.pipeline import Pipeline
-from shared.guards.port import Finding, Reach, together
+from shared.guards.port import Background, Finding, Reach, together
 from shared.guards.unmasking import Unmasker, unmask_json
 from shared.models.wire import (
     AnswerFunction,
@@ -27,11 +27,11 @@ from shared.models.wire import (
 class AnswerRules:
     """What all choices of one answer share: the guards, how much they hold back, and how much text there is."""
 
-    def __init__(self, pipeline: Pipeline, request: ChatRequest, masks: Masks | None) -> None:
+    def __init__(self, pipeline: Pipeline, request: ChatRequest, background: Background) -> None:
         self.expected = Expected.of(request)
-        self.masks = masks
+        self.masks = background.masks
         self.unmasking = pipeline.unmasking
-        self.scan = pipeline.scan("output")
+        self.scan = pipeline.scan("output", background)
         self.characters = 0
         self._output = pipeline.output
         armed = pipeline.guards("output")
@@ -39,7 +39,7 @@ class AnswerRules:
         self._watching = [guard for guard in armed if not guard.acts("output")]
         reaches = [guard.guard.reach for guard in self._acting if guard.guard is not None]
         # JSON is judged, cut and unmasked whole or not at all
-        whole = Reach(None) if reaches or masks or self._output.acts("output") else None
+        whole = Reach(None) if reaches or self.masks or self._output.acts("output") else None
         self.prose_reach = together(reaches) if reaches else None
         self.content_reach = whole if self.expected.json else self.prose_reach
         self.call_reach = whole

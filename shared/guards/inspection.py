@@ -15,6 +15,7 @@ from shared.guards.parts import Part
 from shared.guards.port import (
     SEPARATOR,
     VERDICTS,
+    Background,
     Context,
     Direction,
     Finding,
@@ -134,8 +135,11 @@ class AnswerInspection(Inspection, frozen=True, kw_only=True):
 class Scan:
     """Runs guards and keeps count: what they found, what they saw, and which of them failed."""
 
-    def __init__(self, direction: Direction, guards: Sequence[Armed[Any]]) -> None:
+    def __init__(
+        self, direction: Direction, guards: Sequence[Armed[Any]], background: Background | None = None
+    ) -> None:
         self.direction = direction
+        self.background = background
         self.faults: dict[str, str] = {}
         self._guards = guards
         self._seen: dict[str, int] = {}
@@ -148,7 +152,7 @@ class Scan:
         joined = SEPARATOR.join([view.text for text in texts for view in text.views])
         for armed in guards:
             if armed.guard is not None:
-                look = partial(_look, armed, self.direction, joined, parts, texts)
+                look = partial(self._look, armed, joined, parts, texts)
                 for index, finding in self.attempt(armed, look):
                     found[index].append(finding)
         return [
@@ -194,35 +198,35 @@ class Scan:
             for status in (self._status(armed),)
         )
 
+    def _look(
+        self, armed: Armed[Guard | Reviewer], joined: str, parts: Sequence[Part], texts: Sequence[Text]
+    ) -> list[tuple[int, Finding]]:
+        """What one guard finds, with the index of its part; one look at everything first, which mostly suffices.
+
+        A guard that redacts must find every place. Any other has said enough with as many findings as are told
+        of; to find the rest would let a caller buy much work with a short request.
+        """
+        guard = armed.guard
+        if isinstance(guard, Reviewer):
+            reviewed = guard.review([text.canonical.text for text in texts], self.direction)
+            return [(index, _in_original(finding, texts[index])) for index, finding in reviewed]
+        if guard is None or guard.clears(joined):
+            return []
+        cuts = armed.cuts(self.direction)
+        found: list[tuple[int, Finding]] = []
+        for index, (part, text) in enumerate(zip(parts, texts, strict=True)):
+            context = Context(self.direction, part.channel, part.path, part.before, part.since, self.background)
+            found += [(index, finding) for finding in guard.inspect(text, context)]
+            if len(found) >= MOST_FINDINGS and not cuts:
+                break
+        return found
+
     def _status(self, armed: Armed[Any]) -> RunStatus:
         if armed.guard is None:
             return "skipped"
         if armed.name not in self.faults:
             return "monitor" if armed.rule.mode == "monitor" else "ran"
         return "failed_closed" if armed.rule.mode == "enforce" and armed.rule.fail == "closed" else "failed_open"
-
-
-def _look(
-    armed: Armed[Guard | Reviewer], direction: Direction, joined: str, parts: Sequence[Part], texts: Sequence[Text]
-) -> list[tuple[int, Finding]]:
-    """What one guard finds, with the index of its part; one look at everything first, which mostly suffices.
-
-    A guard that redacts must find every place. Any other has said enough with as many findings as are told
-    of; to find the rest would let a caller buy much work with a short request.
-    """
-    guard = armed.guard
-    if isinstance(guard, Reviewer):
-        found = guard.review([text.canonical.text for text in texts], direction)
-        return [(index, _in_original(finding, texts[index])) for index, finding in found]
-    if guard is None or guard.clears(joined):
-        return []
-    cuts = armed.cuts(direction)
-    found = []
-    for index, (part, text) in enumerate(zip(parts, texts, strict=True)):
-        found += [(index, finding) for finding in guard.inspect(text, Context(direction, part.channel))]
-        if len(found) >= MOST_FINDINGS and not cuts:
-            break
-    return found
 
 
 def _in_original(finding: Finding, text: Text) -> Finding:

@@ -28,6 +28,7 @@ from shared.models.wire import (
 )
 from shared.text.canonical import Text, canonicalise
 from shared.text.json_text import canonicalise_json
+from shared.text.markdown_code import START, Blocks
 
 Form = Literal["prose", "json", "name"]
 """``json`` is cut inside string values only; a ``name``, which others refer to, is never cut."""
@@ -50,6 +51,12 @@ class Part(msgspec.Struct, frozen=True):
 
     cut_escapes: bool = True
     """For ``json``: whether escapes of control characters are cut from its canonical text."""
+
+    before: Blocks = START
+    """What was open where the text begins, if it is a window over a longer one."""
+
+    since: int = 0
+    """In such a window: where the findings begin that are not known yet."""
 
     def __repr__(self) -> str:
         return f"Part({self.path!r})"

@@ -12,12 +12,14 @@ from shared.errors import BadRequest
 from shared.guards.allowed import AllowedPhrases
 from shared.guards.injection import injection_guard
 from shared.guards.inspection import AnswerInspection, Armed, Inspection, RequestInspection, Scan, told
+from shared.guards.links import LinkGuard
+from shared.guards.markup import MarkupGuard
 from shared.guards.masking import Masks
 from shared.guards.model_armor import model_armor_guard
 from shared.guards.output import Expected, OutputGuard
 from shared.guards.parts import Part, Parts, answer_parts, canonical_text, request_parts, with_texts
 from shared.guards.pii import pii_guard
-from shared.guards.port import SEPARATOR, Channel, Direction, Finding, Guard, GuardRun, Reviewer
+from shared.guards.port import SEPARATOR, Background, Channel, Direction, Finding, Guard, GuardRun, Reviewer
 from shared.guards.redaction import rewrite, without_secrets
 from shared.guards.secrets import secrets_guard
 from shared.guards.sizes import check_sizes
@@ -39,13 +41,15 @@ class TextGuard(msgspec.Struct, frozen=True):
     """From that rule."""
 
 
-_PROMPTS, _BOTH = frozenset({"input"}), frozenset({"input", "output"})
+_PROMPTS, _ANSWERS, _BOTH = frozenset({"input"}), frozenset({"output"}), frozenset({"input", "output"})
 
 TEXT_GUARDS = (
     TextGuard("injection", _PROMPTS, injection_guard),
     TextGuard("suspicious", _BOTH, suspicious_guard),
     TextGuard("secrets", _BOTH, secrets_guard),
     TextGuard("pii", _BOTH, pii_guard),
+    TextGuard("links", _ANSWERS, LinkGuard),
+    TextGuard("markup", _ANSWERS, MarkupGuard),
     TextGuard("model_armor", _BOTH, model_armor_guard),
 )
 """In the order in which they run and are reported."""
@@ -134,19 +138,20 @@ class Pipeline:
         )
 
     def inspect_answer(
-        self, completion: ChatCompletion, request: ChatRequest, masks: Masks | None = None
+        self, completion: ChatCompletion, request: ChatRequest, background: Background | None = None
     ) -> AnswerInspection:
         """Inspect every text of the answer to ``request``; ``completion`` itself is left as it is.
 
         Args:
             completion: As the model gave it.
             request: As it went on to the model.
-            masks: What was masked in it.
+            background: What else is known of it; None: nothing.
         """
         expected = Expected.of(request)
         parts = answer_parts(completion, expected.content_form)
         texts = [part.read() for part in parts]
-        scan = self.scan("output")
+        background = background or Background(request)
+        scan = self.scan("output", background)
         found = scan.over(self.guards("output"), parts, texts)
         scan.saw(self._armed("output"), sum(len(text.canonical.text.encode()) for text in texts))
         changes = _Changes(parts, texts, found, None)
@@ -162,8 +167,8 @@ class Pipeline:
         scan.forwarded(forwarded)
         answer = _without_blocked(answer, findings, all_of_them=scan.refused)
         kept = text = self.text_of(answer, expected)
-        if masks is not None:
-            answer = unmask_answer(answer, expected.content_form, masks, self._policy.unmask)
+        if background.masks is not None:
+            answer = unmask_answer(answer, expected.content_form, background.masks, self._policy.unmask)
             text = self.text_of(answer, expected)
         return AnswerInspection(
             direction="output",
@@ -218,9 +223,9 @@ class Pipeline:
         """The guards over text of one direction, also those that are off."""
         return tuple(armed for armed in self._texts if direction in armed.directions)
 
-    def scan(self, direction: Direction) -> Scan:
+    def scan(self, direction: Direction, background: Background | None = None) -> Scan:
         """A new pass of all guards of one direction."""
-        return Scan(direction, self._armed(direction))
+        return Scan(direction, self._armed(direction), background)
 
     def _armed(self, direction: Direction) -> tuple[Armed[Guard | Reviewer | OutputGuard], ...]:
         return (*self.guards(direction), self.output) if direction == "output" else self.guards(direction)

@@ -22,15 +22,12 @@ SENSITIVE_GUARDS = frozenset({"secrets", "pii"})
 Span = tuple[int, int]
 
 
-def merged(spans: Iterable[Span]) -> list[Span]:
-    """The spans in order, overlapping ones as one; spans that merely touch stay apart."""
-    result: list[Span] = []
-    for start, end in sorted(spans):
-        if result and start < result[-1][1]:
-            result[-1] = (result[-1][0], max(result[-1][1], end))
-        else:
-            result.append((start, end))
-    return result
+class Cut(msgspec.Struct, frozen=True):
+    """A span that does not go on, and what stands in its place."""
+
+    start: int
+    end: int
+    replacement: str = MARK
 
 
 class Rewritten(msgspec.Struct, frozen=True):
@@ -38,43 +35,38 @@ class Rewritten(msgspec.Struct, frozen=True):
 
     text: str
     added: int
-    """Bytes in UTF-8 of the marks and placeholders in it."""
-
-
-def redact(text: Text, spans: Iterable[Span]) -> str:
-    """The canonical text with each span of the original replaced by ``[FILTERED]``."""
-    view = text.canonical
-    return _rewritten(
-        view.text, [(start, end, MARK) for start, end in merged(view.locate(*span) for span in spans)]
-    ).text
+    """Bytes in UTF-8 of what stands in its place."""
 
 
 def rewrite(text: Text, form: Form, findings: Iterable[Finding], masks: Masks | None) -> Rewritten:
-    """The canonical text without what enforced findings take out; where findings overlap, they become one.
+    """The canonical text without what enforced findings take out.
+
+    Where findings overlap, they become one: with the mark alone, since a replacement could show what another takes
+    out, or with one placeholder if all of them mask.
 
     Args:
         findings: All that was found in the text.
-        masks: Takes what is to be masked and not also cut; None: that is cut too.
+        masks: Takes what is masked; None: that is cut.
     """
     view = text.canonical
-    edits = []
-    for start, end, within in _clusters(text, (f for f in findings if f.enforced and f.action in ("redact", "mask"))):
-        mark = MARK
-        if masks is not None and all(finding.action == "mask" for finding in within):
-            longest = max(within, key=lambda finding: finding.span[1] - finding.span[0])
+    cuts = []
+    for start, end, of in _clusters(text, (f for f in findings if f.enforced and f.action in ("redact", "mask"))):
+        instead = MARK
+        if masks is not None and all(finding.action == "mask" for finding in of):
+            longest = max(of, key=lambda finding: finding.span[1] - finding.span[0])
             value = view.text[start:end]
-            mark = masks.placeholder(longest.kind, _unescaped(value) if form == "json" else value)
-        edits.append((start, end, mark))
-    return _rewritten(view.text, edits)
+            instead = masks.placeholder(longest.kind, _unescaped(value) if form == "json" else value)
+        elif of[0].replacement is not None and len({(finding.span, finding.replacement) for finding in of}) == 1:
+            instead = of[0].replacement
+        cuts.append(Cut(start, end, instead))
+    return _rewritten(view.text, cuts)
 
 
 def without_secrets(text: Text, findings: Iterable[Finding]) -> str:
     """The canonical text with the names of their kinds in place of secrets and personal data on which a guard acted."""
     acted = (f for f in findings if f.guard in SENSITIVE_GUARDS and f.enforced and f.action != "flag")
-    clusters = _clusters(text, acted)
-    return _rewritten(
-        text.canonical.text, [(start, end, f"[{of[0].kind.upper()}]") for start, end, of in clusters]
-    ).text
+    cuts = [Cut(start, end, f"[{of[0].kind.upper()}]") for start, end, of in _clusters(text, acted)]
+    return _rewritten(text.canonical.text, cuts).text
 
 
 def _clusters(text: Text, findings: Iterable[Finding]) -> list[tuple[int, int, list[Finding]]]:
@@ -84,19 +76,20 @@ def _clusters(text: Text, findings: Iterable[Finding]) -> list[tuple[int, int, l
     for (start, end), finding in placed:
         if clusters and start < clusters[-1][1]:
             first, last, within = clusters[-1]
-            clusters[-1] = (first, max(last, end), [*within, finding])
+            within.append(finding)
+            clusters[-1] = (first, max(last, end), within)
         else:
             clusters.append((start, end, [finding]))
     return clusters
 
 
-def _rewritten(text: str, edits: Iterable[tuple[int, int, str]]) -> Rewritten:
+def _rewritten(text: str, cuts: Iterable[Cut]) -> Rewritten:
     pieces: list[str] = []
     at = added = 0
-    for start, end, instead in edits:
-        pieces += (text[at:start], instead)
-        added += len(instead.encode())
-        at = end
+    for cut in cuts:
+        pieces += (text[at : cut.start], cut.replacement)
+        added += len(cut.replacement.encode())
+        at = cut.end
     pieces.append(text[at:])
     return Rewritten("".join(pieces), added)
 

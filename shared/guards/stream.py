@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from shared.guards.answer import Assembler
 from shared.guards.choices import AnswerRules, HeldChoice
 from shared.guards.inspection import AnswerInspection, told
-from shared.guards.masking import Masks
 from shared.guards.pipeline import Pipeline
+from shared.guards.port import Background
 from shared.models.wire import ChatChunk, ChatCompletion, ChatRequest, ChunkChoice, Delta
 
 _NOTHING = Delta()
@@ -29,11 +29,11 @@ class AnswerStream:
     Args:
         pipeline: The guards.
         request: The request that is being answered, as it went on to the model.
-        masks: What was masked in it.
+        background: What else is known of it; None: nothing.
     """
 
-    def __init__(self, pipeline: Pipeline, request: ChatRequest, masks: Masks | None = None) -> None:
-        self._rules = AnswerRules(pipeline, request, masks)
+    def __init__(self, pipeline: Pipeline, request: ChatRequest, background: Background | None = None) -> None:
+        self._rules = AnswerRules(pipeline, request, background or Background(request))
         self._asked_for = request.n or 1
         self._assembler = Assembler()
         self._choices: dict[int, HeldChoice] = {}

@@ -270,6 +270,58 @@ class Unmasking(Section, frozen=True):
     """Also in the arguments of tool calls."""
 
 
+HostName = Annotated[str, Meta(pattern=r"^(\*\.)?[^\s/\\?#@:*]{1,253}$(?!\n)")]
+"""A host's name, or ``*.`` and a domain for every name under it."""
+
+UrlScheme = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+.-]{0,31}$(?!\n)")]
+
+
+class LinksRule(GuardRule, frozen=True):
+    """The guard of links in answers."""
+
+    action: Literal["block", "redact", "flag"] = "redact"
+    """``redact`` writes a link so that nothing follows it: ``hxxps://host[.]example``."""
+
+    hosts: list[HostName] = field(default_factory=list)
+    """Hosts that answers may link to, besides those that trusted input names."""
+
+    schemes: list[UrlScheme] = field(default_factory=lambda: ["https", "http", "mailto"])
+    trust: list[Literal["system", "user"]] = field(default_factory=list)
+    """Whose messages of the request are trusted input, besides the policy's own system prompt."""
+
+    clickable: Literal["block", "redact", "flag"] | None = None
+    """What is done about links that need a click; None: the same as about others."""
+
+    in_code: bool = False
+    """Whether links in code blocks and code spans are judged too."""
+
+    tool_arguments: bool = False
+    """Whether links in the arguments of tool calls are acted on; otherwise they are flagged."""
+
+    def actions(self, direction: str) -> frozenset[str]:
+        """As for every guard."""
+        return frozenset({self.action, self.clickable or self.action})
+
+
+TagName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,63}$(?!\n)")]
+
+
+class MarkupRule(GuardRule, frozen=True):
+    """The guard of HTML in answers."""
+
+    action: Literal["block", "redact", "flag"] = "redact"
+    """``redact`` makes text of a tag that is not allowed, and takes the attributes from one that has too many."""
+
+    tags: list[TagName] | None = None
+    """Elements that answers may have; None: those that nh3 takes for harmless. Their attributes are nh3's."""
+
+    in_code: bool = False
+    """Whether tags in code blocks and code spans are judged too."""
+
+    tool_arguments: bool = False
+    """Whether tags in the arguments of tool calls are acted on; otherwise they are flagged."""
+
+
 class ModelArmorRule(GuardRule, frozen=True):
     """Google's Model Armor, which prompts and answers are sent to; off unless a template is named."""
 
@@ -338,6 +390,8 @@ class Guards(Section, frozen=True):
     secrets: SecretsRule = field(default_factory=SecretsRule)
     pii: PiiRule = field(default_factory=PiiRule)
     unmask: Unmasking = field(default_factory=Unmasking)
+    links: LinksRule = field(default_factory=LinksRule)
+    markup: MarkupRule = field(default_factory=MarkupRule)
     output: GuardRule = field(default_factory=GuardRule)
     """Validates the answer: declared tools only, JSON where JSON was asked for, sound text."""
 

@@ -305,6 +305,14 @@ def test_the_file_sets_every_store_and_drops_what_was_set(config: Path) -> None:
     assert {name: getattr(settings, name) for name in needs} == {name: getattr(deployment, name) for name in needs}
 
 
+def test_the_key_of_sealed_prompts_is_known_where_there_is_one(tmp_path: Path) -> None:
+    path, key = tmp_path / "outputs.json", "kms://projects/my-project/locations/eu/keyRings/wardgate/cryptoKeys/content"
+    path.write_text(json.dumps(outputs("https://llm.example.com", content_key=key)))
+    environ: dict[str, str] = {}
+    read_deployment(path).settle(environ)
+    assert environ["WARDGATE_CONTENT_KEY"] == key
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

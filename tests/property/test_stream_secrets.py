@@ -12,20 +12,22 @@ from shared.guards.masking import Masks
 from shared.guards.pii import RULES as PII_RULES
 from shared.guards.pii import tail as pii_tail
 from shared.guards.pipeline import Pipeline
-from shared.guards.port import SEPARATOR
+from shared.guards.port import SEPARATOR, Background
 from shared.guards.secret_rules import MOST, MOST_KEY
 from shared.guards.secret_rules import RULES as SECRET_RULES
 from shared.guards.secrets import tail as secrets_tail
 from shared.guards.stream import AnswerStream
 from shared.guards.unmasking import Unmasker, unmask
 from shared.models.wire import ChatCompletion, ChatRequest
-from shared.policy.types import Guards, PiiRule, SecretsRule, Unmasking
+from shared.policy.types import Guards, LinksRule, MarkupRule, PiiRule, SecretsRule, Unmasking
 from tests.support.chats import answer, call_delta, chat, stream_of, tool
 
 EXAMPLES = [text for rule in (*SECRET_RULES, *PII_RULES) for text in (*rule.matches, *rule.passes)]
-HIDING = Pipeline(Guards(secrets=SecretsRule(answers="redact"), pii=PiiRule(answers="redact")))
-STOPPING = Pipeline(Guards(secrets=SecretsRule(answers="block"), pii=PiiRule(answers="flag")))
-TOLD = Pipeline(Guards(unmask=Unmasking(tool_arguments=True)))
+OTHERS = {"links": LinksRule(mode="off"), "markup": MarkupRule(mode="off")}
+HIDING = Pipeline(Guards(**OTHERS, secrets=SecretsRule(answers="redact"), pii=PiiRule(answers="redact")))
+ALL = Pipeline(Guards())
+STOPPING = Pipeline(Guards(**OTHERS, secrets=SecretsRule(answers="block"), pii=PiiRule(answers="flag")))
+TOLD = Pipeline(Guards(**OTHERS, unmask=Unmasking(tool_arguments=True)))
 
 FILLERS = st.sampled_from(
     [" ", "\n", ", ", "é", "的", "x", "AB ", "12 ", "-", "+", "the ", ".", '"', "-----", "BEGIN", "\x00"]
@@ -52,7 +54,7 @@ def streamed(
     pipeline: Pipeline, pieces: list[str], request: ChatRequest, masks: Masks | None = None
 ) -> tuple[list[str], AnswerStream]:
     """What the client has seen after each chunk."""
-    stream = AnswerStream(pipeline, request, masks)
+    stream = AnswerStream(pipeline, request, Background(request, masks=masks))
     sent, seen = [], []
     for chunk in stream_of(pieces):
         sent += stream.feed(chunk)
@@ -176,11 +178,11 @@ def test_unmasking_does_not_depend_on_the_split(pieces: list[str], links: bool) 
 
 
 @settings(max_examples=150, deadline=None)
-@given(split(st.lists(st.one_of(AROUND, FILLERS, PIECES), max_size=8).map("".join)))
-def test_streams_are_unmasked_as_the_whole(pieces: list[str]) -> None:
+@given(split(st.lists(st.one_of(AROUND, FILLERS, PIECES), max_size=8).map("".join)), st.sampled_from([HIDING, ALL]))
+def test_streams_are_unmasked_as_the_whole(pieces: list[str], pipeline: Pipeline) -> None:
     request = chat("x")
-    whole = HIDING.inspect_answer(answer("".join(pieces)), request, MASKS)
-    seen, stream = streamed(HIDING, pieces, request, MASKS)
+    whole = pipeline.inspect_answer(answer("".join(pieces)), request, Background(request, masks=MASKS))
+    seen, stream = streamed(pipeline, pieces, request, MASKS)
     for shown in seen:
         assert content(whole.completion).startswith(shown)
     assert seen[-1] == content(whole.completion)
@@ -193,8 +195,10 @@ def test_streams_are_unmasked_as_the_whole(pieces: list[str]) -> None:
 @given(split(ANSWERS.map(lambda text: json.dumps({"a": text, "b": [1, text]}))), st.booleans())
 def test_arguments_of_tool_calls_are_unmasked_where_the_policy_says_so(pieces: list[str], told: bool) -> None:
     pipeline, request = TOLD if told else HIDING, chat("x", tools=[tool("f")])
-    whole = pipeline.inspect_answer(answer(None, calls=[("f", "".join(pieces))]), request, MASKS)
-    stream = AnswerStream(pipeline, request, MASKS)
+    whole = pipeline.inspect_answer(
+        answer(None, calls=[("f", "".join(pieces))]), request, Background(request, masks=MASKS)
+    )
+    stream = AnswerStream(pipeline, request, Background(request, masks=MASKS))
     calls = [call_delta(0, "f", "", "call_0"), *(call_delta(0, None, piece) for piece in pieces)]
     sent = [chunk for piece in stream_of([], calls=calls) for chunk in stream.feed(piece)]
     assert [c.message.tool_calls or None for c in assemble(sent).choices] == [

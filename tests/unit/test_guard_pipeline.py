@@ -190,6 +190,8 @@ def test_guards_of_a_direction_that_was_not_reached_are_skipped() -> None:
         ("suspicious", "skipped"),
         ("secrets", "skipped"),
         ("pii", "skipped"),
+        ("links", "skipped"),
+        ("markup", "skipped"),
         ("model_armor", "skipped"),
         ("output", "skipped"),
     ]
@@ -252,6 +254,8 @@ def test_a_harmless_answer_goes_on_as_the_same_object() -> None:
         ("suspicious", "ran", 6),
         ("secrets", "ran", 6),
         ("pii", "ran", 6),
+        ("links", "ran", 6),
+        ("markup", "ran", 6),
         ("model_armor", "skipped", 0),
         ("output", "ran", 6),
     ]

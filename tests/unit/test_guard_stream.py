@@ -11,23 +11,23 @@ from shared.guards.pipeline import Pipeline
 from shared.guards.port import Reach, bounded, growing, together
 from shared.guards.stream import AnswerStream
 from shared.models.wire import ChatChunk, ChatRequest, Delta, TokenUsage, ToolCallDelta
-from shared.policy.types import GuardRule, Guards, PiiRule, SecretsRule, SizeLimits, SuspiciousRule
+from shared.policy.types import GuardRule, Guards, SizeLimits, SuspiciousRule
 from tests.support.chats import answer, call_delta, chat, chunk, stream_of, tool
+from tests.support.policies import NO_TEXT_GUARD_ACTS
 
 CALLING = chat("x", tools=[tool("lookup"), tool("send")])
 JSON = chat("x", response_format={"type": "json_object"})
 
 
-def plain(**rules: Any) -> Pipeline:
-    """Without the guards that hold words back until they are whole."""
-    return Pipeline(Guards(secrets=SecretsRule(mode="off"), pii=PiiRule(mode="off"), **rules))
-
-
 def suspicious(action: str, **rules: Any) -> Pipeline:
-    return plain(suspicious=SuspiciousRule(action=action), **rules)
+    return guarded(suspicious=SuspiciousRule(action=action), **rules)
 
 
-PLAIN, REDACTING, BLOCKING = plain(), suspicious("redact"), suspicious("block")
+def guarded(**rules: Any) -> Pipeline:
+    return Pipeline(Guards(**{**NO_TEXT_GUARD_ACTS, **rules}))
+
+
+DEFAULT, REDACTING, BLOCKING = guarded(), suspicious("redact"), suspicious("block")
 
 
 def through(pipeline: Pipeline, chunks: list[ChatChunk], request: ChatRequest | None = None) -> list[list[ChatChunk]]:
@@ -48,7 +48,7 @@ def shape(chunks: list[ChatChunk]) -> list[tuple[Any, ...]]:
 
 def test_where_no_guard_acts_chunks_leave_as_they_come() -> None:
     chunks = stream_of(["Hel", "lo, sudo", "."])
-    groups = through(PLAIN, chunks)
+    groups = through(DEFAULT, chunks)
     assert flat(groups) == chunks
     assert [len(group) for group in groups] == [1, 1, 1, 1, 1, 0]
 
@@ -147,7 +147,7 @@ def test_tool_calls_leave_whole_and_valid() -> None:
     ],
 )
 def test_tool_calls_that_may_not_be_never_leave(call: ToolCallDelta, kind: str) -> None:
-    stream = AnswerStream(PLAIN, CALLING)
+    stream = AnswerStream(DEFAULT, CALLING)
     out = [c for piece in stream_of(["Wait."], calls=[call], finish_reason="tool_calls") for c in stream.feed(piece)]
     completion = assemble(out)
     assert completion.choices[0].message.content == "Wait."
@@ -159,7 +159,7 @@ def test_tool_calls_that_may_not_be_never_leave(call: ToolCallDelta, kind: str) 
 
 
 def test_tool_calls_are_not_held_where_nothing_acts() -> None:
-    watching = plain(output=GuardRule(action="flag"))
+    watching = guarded(output=GuardRule(action="flag"))
     call = call_delta(0, "rm", '{"a\x00', "1")
     stream = AnswerStream(watching, CALLING)
     (out,) = stream.feed(chunk(Delta(tool_calls=[call])))
@@ -169,7 +169,7 @@ def test_tool_calls_are_not_held_where_nothing_acts() -> None:
 
 
 def test_json_is_held_until_it_is_valid() -> None:
-    stream = AnswerStream(PLAIN, JSON)
+    stream = AnswerStream(DEFAULT, JSON)
     assert stream.hold_back == "whole"
     groups = [stream.feed(piece) for piece in stream_of(['{"a"', ": 1}"])]
     assert [shape(group) for group in groups] == [
@@ -181,21 +181,21 @@ def test_json_is_held_until_it_is_valid() -> None:
 
 
 def test_what_is_not_json_never_leaves() -> None:
-    out = flat(through(PLAIN, stream_of(["Sure! ", "{}"]), JSON))
+    out = flat(through(DEFAULT, stream_of(["Sure! ", "{}"]), JSON))
     assert shape(out) == [("assistant", "", None), (None, None, "content_filter")]
 
 
 def test_json_that_is_cut_short_leaves_with_its_reason() -> None:
-    out = flat(through(PLAIN, stream_of(['{"a": '], finish_reason="length"), JSON))
+    out = flat(through(DEFAULT, stream_of(['{"a": '], finish_reason="length"), JSON))
     assert shape(out)[1:] == [(None, '{"a": ', None), (None, None, "length")]
 
 
 def test_hold_back_is_the_longest_reach_of_the_guards_that_act() -> None:
-    assert AnswerStream(PLAIN, chat("x")).hold_back == 0
-    assert AnswerStream(Pipeline(Guards()), chat("x")).hold_back == 8192
+    assert AnswerStream(DEFAULT, chat("x")).hold_back == 0
+    assert AnswerStream(Pipeline(Guards()), chat("x")).hold_back == 8704
     assert AnswerStream(REDACTING, chat("x")).hold_back == 19
     assert AnswerStream(suspicious("redact", output=GuardRule(action="flag")), JSON).hold_back == "whole"
-    assert AnswerStream(plain(output=GuardRule(action="flag")), JSON).hold_back == 0
+    assert AnswerStream(guarded(output=GuardRule(action="flag")), JSON).hold_back == 0
 
 
 def test_a_guard_that_judges_the_whole_holds_the_whole() -> None:
@@ -212,12 +212,12 @@ def test_a_guard_that_judges_the_whole_holds_the_whole() -> None:
 
 
 def test_control_characters_never_leave() -> None:
-    out = flat(through(PLAIN, stream_of(["a\x00", "\x85", "\r\nb\t"])))
+    out = flat(through(DEFAULT, stream_of(["a\x00", "\x85", "\r\nb\t"])))
     assert assemble(out).choices[0].message.content == "a\nb\t"
 
 
 def test_an_answer_that_grows_too_long_is_ended() -> None:
-    short = plain(sizes=SizeLimits(answer_characters=10))
+    short = guarded(sizes=SizeLimits(answer_characters=10))
     stream = AnswerStream(short, chat("x"))
     out = [c for piece in stream_of(["12345", "67890", "1", "2"]) for c in stream.feed(piece)]
     assert assemble(out).choices[0].message.content == "1234567890"
@@ -239,6 +239,8 @@ def test_a_broken_stream_is_reported_as_far_as_it_came() -> None:
         ("suspicious", "ran", 52),
         ("secrets", "skipped", 0),
         ("pii", "skipped", 0),
+        ("links", "skipped", 0),
+        ("markup", "skipped", 0),
         ("model_armor", "skipped", 0),
         ("output", "ran", 52),
     ]
@@ -246,7 +248,7 @@ def test_a_broken_stream_is_reported_as_far_as_it_came() -> None:
 
 
 def test_a_stream_of_nothing() -> None:
-    stream = AnswerStream(PLAIN, chat("x"))
+    stream = AnswerStream(DEFAULT, chat("x"))
     assert stream.finish() == []
     inspection = stream.inspection()
     assert (inspection.verdict, inspection.text, inspection.completion.choices) == ("allow", "", [])
@@ -291,7 +293,7 @@ def test_a_guard_that_fails_in_mid_stream(rule: GuardRule, content: str, finish_
 
 def test_stream_and_plain_answer_have_one_digest() -> None:
     calls = [call_delta(0, "lookup", "", "call_0"), call_delta(0, None, '{"a": 1}')]
-    streamed = AnswerStream(PLAIN, CALLING)
+    streamed = AnswerStream(DEFAULT, CALLING)
     for piece in stream_of(["He", "y"], calls=calls, finish_reason="tool_calls"):
         streamed.feed(piece)
     plain = answer("Hey", calls=[("lookup", '{"a": 1}')], finish_reason="tool_calls")

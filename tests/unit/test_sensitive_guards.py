@@ -16,7 +16,7 @@ from shared.guards.inspection import Armed, Scan
 from shared.guards.masking import Masks, is_placeholder
 from shared.guards.pii import pii_guard
 from shared.guards.pipeline import Pipeline
-from shared.guards.port import Context, Finding, bounded
+from shared.guards.port import Background, Context, Finding, bounded
 from shared.guards.secrets import secrets_guard
 from shared.guards.sensitive import SensitiveRule
 from shared.guards.unmasking import unmask, unmask_json
@@ -190,7 +190,9 @@ def test_a_value_is_masked_before_the_model_and_turned_back_in_the_answer() -> N
     assert inspection.kept == "Write to [EMAIL].\x1e[EMAIL] or [EMAIL]?"
     assert MAIL in inspection.text
     assert MAIL not in repr(inspection) + repr(inspection.masks)
-    completed = pipeline.inspect_answer(answer(f"Dear EMAIL_2_{nonce}, …"), inspection.request, inspection.masks)
+    completed = pipeline.inspect_answer(
+        answer(f"Dear EMAIL_2_{nonce}, …"), inspection.request, Background(inspection.request, masks=inspection.masks)
+    )
     assert completed.completion.choices[0].message.content == "Dear bob@corp.com, …"
     assert (completed.verdict, completed.findings) == ("allow", ())
     assert completed.kept == f"Dear EMAIL_2_{nonce}, …"
@@ -203,7 +205,9 @@ def test_placeholders_of_another_request_mean_nothing() -> None:
     assert second.masks is not None
     assert first.masks.nonce != second.masks.nonce
     foreign = f"Hello EMAIL_1_{first.masks.nonce} and EMAIL_9_{second.masks.nonce}"
-    completed = masking().inspect_answer(answer(foreign), second.request, second.masks)
+    completed = masking().inspect_answer(
+        answer(foreign), second.request, Background(second.request, masks=second.masks)
+    )
     assert completed.completion.choices[0].message.content == foreign
 
 
@@ -263,7 +267,11 @@ def test_tool_arguments_are_turned_back_only_where_the_policy_says_so() -> None:
         inspection = pipeline.inspect_request(chat(f'Mail "{MAIL}"', tools=[tool("send")]))
         assert inspection.masks is not None
         arguments = f'{{"to": "EMAIL_1_{inspection.masks.nonce}"}}'
-        done = pipeline.inspect_answer(answer(None, calls=[("send", arguments)]), inspection.request, inspection.masks)
+        done = pipeline.inspect_answer(
+            answer(None, calls=[("send", arguments)]),
+            inspection.request,
+            Background(inspection.request, masks=inspection.masks),
+        )
         passed = done.completion.choices[0].message.tool_calls[0].function.arguments
         assert passed == ('{"to": "ann@corp.com"}' if told else arguments)
 
@@ -398,6 +406,8 @@ def test_no_guard_ever_sees_less_than_goes_on(prompts: list[str], described: str
     inspection = pipeline.inspect_request(request)
     assert "SawLess" not in inspection.faults.values()
     assert all(run.bytes_seen >= inspection.bytes_forwarded for run in inspection.runs if run.status == "ran")
-    completed = pipeline.inspect_answer(answer(described, calls=[("f", '{"a": 1}')]), request, inspection.masks)
+    completed = pipeline.inspect_answer(
+        answer(described, calls=[("f", '{"a": 1}')]), request, Background(request, masks=inspection.masks)
+    )
     assert "SawLess" not in completed.faults.values()
     assert all(run.bytes_seen >= completed.bytes_forwarded for run in completed.runs if run.status == "ran")
