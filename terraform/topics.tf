@@ -59,3 +59,11 @@ module "reminders" {
 
   depends_on = [google_project_service.this, google_project_service_identity.this]
 }
+
+locals {
+  dead_letters = {
+    alerts    = module.alerts.dead_letters
+    events    = module.events.dead_letters
+    reminders = module.reminders.dead_letters
+  }
+}

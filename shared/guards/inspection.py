@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from shared.errors import ContentFiltered
 from shared.guards.masking import Masks
+from shared.guards.neighbours import neighbours
 from shared.guards.parts import Part
 from shared.guards.port import (
     SEPARATOR,
@@ -21,6 +22,7 @@ from shared.guards.port import (
     Finding,
     Guard,
     GuardRun,
+    JoinedReader,
     Reviewer,
     RunStatus,
     Verdict,
@@ -219,6 +221,10 @@ class Scan:
             found += [(index, finding) for finding in guard.inspect(text, context)]
             if len(found) >= MOST_FINDINGS and not cuts:
                 break
+        if isinstance(guard, JoinedReader):
+            for joint in neighbours(parts, texts):
+                for finding in guard.inspect(joint.text, Context(self.direction, joint.channel)):
+                    found += joint.located(finding, texts)
         return found
 
     def _status(self, armed: Armed[Any]) -> RunStatus:

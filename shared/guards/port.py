@@ -185,6 +185,22 @@ class Guard(Protocol):
         """Findings in ``text``, in order of their spans."""
 
 
+class JoinedReader(ABC):
+    """A guard that also reads neighbouring messages as one text, for what is split over several of them."""
+
+    name: str
+    directions: frozenset[str]
+    reach: Reach
+
+    @abstractmethod
+    def clears(self, joined: str) -> bool:
+        """See ``Guard``."""
+
+    @abstractmethod
+    def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
+        """See ``Guard``; ``text`` is a message's, or several joined."""
+
+
 class Reviewer(ABC):
     """A guard that looks at all texts at once, as one that asks somebody else: a question for each would take too long.
 

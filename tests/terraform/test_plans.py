@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.support.terraform import TERRAFORM
-from tests.terraform.rules import RULES
+from tests.terraform.rules import RULES, text
 
 
 def test_every_run_block_passes(runs):
@@ -18,3 +18,7 @@ def test_every_run_block_passes(runs):
 def test_every_plan_keeps_the_rule(rule, plans):
     assert plans
     assert not [f"{plan.name}: {fault}" for plan in plans for fault in rule(plan)]
+
+
+def test_what_no_plan_shows():
+    assert not list(text.faults(TERRAFORM))

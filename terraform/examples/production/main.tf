@@ -37,6 +37,8 @@ module "wardgate" {
   private_ingress = true
   cmek            = true
   model_armor     = true
+  notify          = { emails = ["oncall@example.com"] }
+  budget          = { billing_account = "012345-6789AB-CDEF01", amount = 500 }
   operators       = ["group:sre@example.com"]
   labels          = { environment = "production" }
 

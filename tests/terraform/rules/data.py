@@ -221,6 +221,7 @@ def services_are_on(plan: Plan) -> Iterator[str]:
     used = {
         "artifactregistry": "artifact_registry_repository",
         "bigquery": "bigquery_dataset",
+        "billingbudgets": "billing_budget",
         "cloudbuild": "cloudfunctions2_function",
         "cloudfunctions": "cloudfunctions2_function",
         "cloudkms": "kms_key_ring",
@@ -267,7 +268,8 @@ def everything_is_labelled(plan: Plan) -> Iterator[str]:
     if not is_whole(plan):
         return
     for each in plan.resources:
-        if "labels" in each.values and (each.values["labels"] or {}).get("app") != "wardgate":
+        of_its_own_kind = each.type == "google_monitoring_notification_channel"
+        if "labels" in each.values and not of_its_own_kind and (each.values["labels"] or {}).get("app") != "wardgate":
             yield f"{each.address} has labels {each.values['labels']}"
 
 
