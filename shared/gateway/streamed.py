@@ -15,7 +15,7 @@ from shared.gateway.once import Once
 from shared.guards.port import Background
 from shared.guards.stream import AnswerStream as GuardedAnswer
 from shared.models.client import AnswerStream as ModelAnswer
-from shared.models.wire import ChatChunk, ChatRequest, ChunkChoice, Delta, TokenUsage
+from shared.models.wire import ChatChunk, ChunkChoice, Delta, TokenUsage
 from shared.web.http_client import CallCancelled
 from shared.web.log import log
 from shared.web.responses import error_body
@@ -31,10 +31,9 @@ class StreamedAnswer:
         exchange: Ends with the stream, however that ends.
         once: Keeps the stream for a retry under the same ``Idempotency-Key``.
         upstream: The model's chunks; their first one has arrived.
-        asked: The request as it went on to the model.
+        background: What is known of the request as it went on to the model.
         scopes: What the kill switch may end it by.
         wants_usage: Whether the caller asked for the chunk that counts tokens.
-        background: What else is known of it.
     """
 
     def __init__(
@@ -42,18 +41,17 @@ class StreamedAnswer:
         exchange: Exchange,
         once: Once,
         upstream: ModelAnswer,
-        asked: ChatRequest,
+        background: Background,
         *,
         scopes: tuple[str, ...],
         wants_usage: bool,
-        background: Background,
     ) -> None:
         self._exchange = exchange
         self._once = once
         self._upstream = upstream
-        self._guarded = GuardedAnswer(exchange.pipeline, asked, background)
+        self._guarded = GuardedAnswer(exchange.pipeline, background.request, background)
         self._wants_usage = wants_usage
-        self._choices = asked.n or 1
+        self._choices = background.request.n or 1
         self._allowance = OutputAllowance(exchange.estimate.completion_tokens if exchange.estimate else 0)
         self._scopes = scopes
         self._called: dict[tuple[int, int], str] = {}

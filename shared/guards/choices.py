@@ -34,7 +34,7 @@ class AnswerRules:
         self.scan = pipeline.scan("output", background)
         self.characters = 0
         self._output = pipeline.output
-        armed = pipeline.guards("output")
+        armed = pipeline.guards("output", background)
         self._acting = [guard for guard in armed if guard.acts("output")]
         self._watching = [guard for guard in armed if not guard.acts("output")]
         reaches = [guard.guard.reach for guard in self._acting if guard.guard is not None]

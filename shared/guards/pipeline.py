@@ -10,6 +10,7 @@ import msgspec
 
 from shared.errors import BadRequest
 from shared.guards.allowed import AllowedPhrases
+from shared.guards.canary import CanaryGuard, new_canary
 from shared.guards.injection import injection_guard
 from shared.guards.inspection import AnswerInspection, Armed, Inspection, RequestInspection, Scan, told
 from shared.guards.links import LinkGuard
@@ -19,7 +20,8 @@ from shared.guards.model_armor import model_armor_guard
 from shared.guards.output import Expected, OutputGuard
 from shared.guards.parts import Part, Parts, answer_parts, canonical_text, request_parts, with_texts
 from shared.guards.pii import pii_guard
-from shared.guards.port import SEPARATOR, Background, Channel, Direction, Finding, Guard, GuardRun, Reviewer
+from shared.guards.port import SEPARATOR, Background, Bindable, Channel, Direction, Finding, Guard, GuardRun, Reviewer
+from shared.guards.prompt_leak import PromptLeakGuard
 from shared.guards.redaction import rewrite, without_secrets
 from shared.guards.secrets import secrets_guard
 from shared.guards.sizes import check_sizes
@@ -29,6 +31,8 @@ from shared.models.wire import AnswerMessage, ChatCompletion, ChatRequest
 from shared.policy.types import GuardMode, Guards, SizeLimits, Unmasking
 from shared.text.canonical import Text
 
+AnyTextGuard = Guard | Reviewer | Bindable
+
 
 class TextGuard(msgspec.Struct, frozen=True):
     """A guard over text that ships with Wardgate."""
@@ -37,7 +41,7 @@ class TextGuard(msgspec.Struct, frozen=True):
     """Also the field of the policy's ``guards`` that holds its rule."""
 
     directions: frozenset[str]
-    make: Callable[[Any], Guard | Reviewer]
+    make: Callable[[Any], AnyTextGuard]
     """From that rule."""
 
 
@@ -50,12 +54,14 @@ TEXT_GUARDS = (
     TextGuard("pii", _BOTH, pii_guard),
     TextGuard("links", _ANSWERS, LinkGuard),
     TextGuard("markup", _ANSWERS, MarkupGuard),
+    TextGuard("canary", _ANSWERS, CanaryGuard),
+    TextGuard("prompt_leak", _ANSWERS, PromptLeakGuard),
     TextGuard("model_armor", _BOTH, model_armor_guard),
 )
 """In the order in which they run and are reported."""
 
 
-def text_guards(policy: Guards) -> tuple[Armed[Guard | Reviewer], ...]:
+def text_guards(policy: Guards) -> tuple[Armed[AnyTextGuard], ...]:
     """The guards over text, as the policy arms them.
 
     Raises:
@@ -64,7 +70,7 @@ def text_guards(policy: Guards) -> tuple[Armed[Guard | Reviewer], ...]:
     return tuple(_armed(each, getattr(policy, each.name)) for each in TEXT_GUARDS)
 
 
-def _armed(guard: TextGuard, rule: GuardMode) -> Armed[Guard | Reviewer]:
+def _armed(guard: TextGuard, rule: GuardMode) -> Armed[AnyTextGuard]:
     return Armed(guard.name, rule, guard.directions, None if rule.mode == "off" else guard.make(rule))
 
 
@@ -79,7 +85,7 @@ class Pipeline:
         ValueError: A guard's rules do not compile.
     """
 
-    def __init__(self, policy: Guards, guards: Sequence[Armed[Guard | Reviewer]] | None = None) -> None:
+    def __init__(self, policy: Guards, guards: Sequence[Armed[AnyTextGuard]] | None = None) -> None:
         self._policy = policy
         self._allowed = AllowedPhrases(policy.allow)
         self._texts = tuple(text_guards(policy) if guards is None else guards)
@@ -152,7 +158,7 @@ class Pipeline:
         texts = [part.read() for part in parts]
         background = background or Background(request)
         scan = self.scan("output", background)
-        found = scan.over(self.guards("output"), parts, texts)
+        found = scan.over(self.guards("output", background), parts, texts)
         scan.saw(self._armed("output"), sum(len(text.canonical.text.encode()) for text in texts))
         changes = _Changes(parts, texts, found, None)
         answer = with_texts(completion, parts, changes.texts)
@@ -219,16 +225,27 @@ class Pipeline:
         """The guards of a direction that was never reached, for an honest receipt."""
         return tuple(GuardRun(armed.name, direction, "skipped", 0) for armed in self._armed(direction))
 
-    def guards(self, direction: Direction) -> tuple[Armed[Guard | Reviewer], ...]:
-        """The guards over text of one direction, also those that are off."""
-        return tuple(armed for armed in self._texts if direction in armed.directions)
+    def guards(self, direction: Direction, background: Background | None = None) -> tuple[Armed[Guard | Reviewer], ...]:
+        """The guards over text of one direction, also those that are off, or have nothing to look for."""
+        armed = tuple(_bound(armed, background) for armed in self._texts if direction in armed.directions)
+        return armed if background is None else background.once(direction, lambda: armed)
+
+    def background(self, request: ChatRequest, system_prompt: str | None, masks: Masks | None = None) -> Background:
+        """What guards are to know of a request when its answer comes; with a canary, if there is where to plant one."""
+        planted = system_prompt is not None and any(
+            armed.name == CanaryGuard.name and armed.guard for armed in self._texts
+        )
+        return Background(request, system_prompt, new_canary() if planted else None, masks)
 
     def scan(self, direction: Direction, background: Background | None = None) -> Scan:
         """A new pass of all guards of one direction."""
-        return Scan(direction, self._armed(direction), background)
+        return Scan(direction, self._armed(direction, background), background)
 
-    def _armed(self, direction: Direction) -> tuple[Armed[Guard | Reviewer | OutputGuard], ...]:
-        return (*self.guards(direction), self.output) if direction == "output" else self.guards(direction)
+    def _armed(
+        self, direction: Direction, background: Background | None = None
+    ) -> tuple[Armed[Guard | Reviewer | OutputGuard], ...]:
+        armed = self.guards(direction, background)
+        return (*armed, self.output) if direction == "output" else armed
 
     def _refuse_unscannable(self, parts: Parts) -> None:
         if parts.unscannable and not self._policy.allow_unscanned_parts:
@@ -237,6 +254,14 @@ class Pipeline:
                 code="unscannable_part",
                 param=parts.unscannable[0],
             )
+
+
+def _bound(armed: Armed[AnyTextGuard], background: Background | None) -> Armed[Guard | Reviewer]:
+    """A guard that knows the request, if it must."""
+    guard = armed.guard
+    if isinstance(guard, Bindable):
+        guard = None if background is None else guard.for_answer(background)
+    return Armed(armed.name, armed.rule, armed.directions, guard)
 
 
 def _masked(findings: Iterable[Finding]) -> bool:

@@ -216,6 +216,17 @@ class Reviewer(ABC):
         """Findings in canonical texts, each with the index of its text."""
 
 
+class Bindable(ABC):
+    """A guard that must know the request before it can look at the answer. Looks at nothing else."""
+
+    name: str
+    directions: frozenset[str]
+
+    @abstractmethod
+    def for_answer(self, background: Background) -> Guard | None:
+        """The guard for one answer; None where there is nothing that it could find, so that it does not run."""
+
+
 @dataclass(frozen=True, slots=True)
 class GuardRun:
     """What one guard did on one request or answer, for the receipt."""

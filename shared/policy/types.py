@@ -342,6 +342,20 @@ class ModelArmorRule(GuardRule, frozen=True):
     """Another address for the same API, such as a Private Service Connect endpoint."""
 
 
+class CanaryRule(GuardRule, frozen=True):
+    """The guard of the canary, a random word at the end of the policy's own system prompts."""
+
+
+class PromptLeakRule(GuardRule, frozen=True):
+    """The guard of the policy's own system prompts."""
+
+    action: Literal["block", "flag"] = "flag"
+    """Many a prompt holds sentences that answers are meant to repeat, so the default only tells."""
+
+    words: Annotated[int, Meta(ge=5, le=100)] = 20
+    """How many words in a row are a leak."""
+
+
 class SizeLimits(Section, frozen=True):
     """Sizes beyond which a request is refused whole; nothing is ever cut."""
 
@@ -392,6 +406,8 @@ class Guards(Section, frozen=True):
     unmask: Unmasking = field(default_factory=Unmasking)
     links: LinksRule = field(default_factory=LinksRule)
     markup: MarkupRule = field(default_factory=MarkupRule)
+    canary: CanaryRule = field(default_factory=CanaryRule)
+    prompt_leak: PromptLeakRule = field(default_factory=PromptLeakRule)
     output: GuardRule = field(default_factory=GuardRule)
     """Validates the answer: declared tools only, JSON where JSON was asked for, sound text."""
 

@@ -227,6 +227,8 @@ def test_guards_of_a_direction_that_was_not_reached_are_skipped() -> None:
         ("pii", "skipped"),
         ("links", "skipped"),
         ("markup", "skipped"),
+        ("canary", "skipped"),
+        ("prompt_leak", "skipped"),
         ("model_armor", "skipped"),
         ("output", "skipped"),
     ]
@@ -291,6 +293,8 @@ def test_a_harmless_answer_goes_on_as_the_same_object() -> None:
         ("pii", "ran", 6),
         ("links", "ran", 6),
         ("markup", "ran", 6),
+        ("canary", "skipped", 0),
+        ("prompt_leak", "skipped", 0),
         ("model_armor", "skipped", 0),
         ("output", "ran", 6),
     ]

@@ -241,6 +241,8 @@ def test_a_broken_stream_is_reported_as_far_as_it_came() -> None:
         ("pii", "skipped", 0),
         ("links", "skipped", 0),
         ("markup", "skipped", 0),
+        ("canary", "skipped", 0),
+        ("prompt_leak", "skipped", 0),
         ("model_armor", "skipped", 0),
         ("output", "ran", 52),
     ]
