@@ -34,6 +34,28 @@ class BuiltinUpstream(Section, frozen=True, tag_field="kind", tag="builtin"):
     """The stand-in model that ships with Wardgate and says so in every answer."""
 
 
+class TokenExchange(Section, frozen=True):
+    """Where a Google ID token is exchanged for a token of the upstream's own (RFC 8693), as OpenAI does it."""
+
+    identity_provider: Annotated[str, Meta(min_length=1, max_length=255)]
+    """Id of the workload identity provider that was set up there for Google."""
+
+    service_account: Annotated[str, Meta(min_length=1, max_length=255)]
+    """Id of the upstream's service account that Wardgate acts as."""
+
+    url: Url = "https://auth.openai.com/oauth/token"
+
+
+class GoogleIdToken(Section, frozen=True, tag_field="kind", tag="google_id_token"):
+    """Signs in with an ID token of the model function's own service account: no key to keep or to rotate."""
+
+    audience: Annotated[str, Meta(min_length=1, max_length=255)]
+    """Whom the token is for: the URL of a Cloud Run service, or what the identity provider there was told."""
+
+    exchange: TokenExchange | None = None
+    """None: the upstream takes the ID token itself, as Cloud Run does."""
+
+
 class OpenAIUpstream(Section, frozen=True, tag_field="kind", tag="openai"):
     """Any server with OpenAI's chat-completions API: OpenAI, vLLM, Ollama."""
 
@@ -42,6 +64,9 @@ class OpenAIUpstream(Section, frozen=True, tag_field="kind", tag="openai"):
 
     secret: Slug | None = None
     """Name of the secret that holds the API key; None where the server asks for none."""
+
+    auth: GoogleIdToken | None = None
+    """Signs in without a key, in place of ``secret``."""
 
 
 class VertexUpstream(Section, frozen=True, tag_field="kind", tag="vertex"):
@@ -570,12 +595,71 @@ Bake = Annotated[int, Meta(ge=0, le=365 * 86_400)]
 SecretName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,255}$(?!\n)")]
 
 
+class WardgateKeyDriver(Section, frozen=True, tag_field="kind", tag="wardgate_key"):
+    """Secrets of one of Wardgate's own API keys, for a caller that reads them from the secret store."""
+
+    key: Annotated[str, Meta(pattern=r"^[a-z2-7]{24}$(?!\n)")]
+    """The key's id; ``wardgate keys create --by-rotation`` makes one."""
+
+
+class OpenAIProjectDriver(Section, frozen=True, tag_field="kind", tag="openai_project"):
+    """Keys of service accounts in a project of OpenAI's, made through its administration API."""
+
+    project: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,128}$(?!\n)")]
+    """The project's id, such as ``proj_abc``."""
+
+    admin_secret: SecretName
+    """Name of the secret that holds an admin key. People make it; it is reported when it is due."""
+
+    service_account: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,128}$(?!\n)")] | None = None
+    """Whose keys they are, such as ``svc_acct_abc``; None: each key has a service account of its own."""
+
+    lifetime_days: Annotated[int, Meta(ge=1, le=365)] | None = None
+    """When a key expires by itself, for organizations that ask for it; None: never."""
+
+    base_url: Url = "https://api.openai.com/v1"
+
+
+class GoogleApiKeyDriver(Section, frozen=True, tag_field="kind", tag="google_api_key"):
+    """Google API keys, made through the API Keys API by application default credentials."""
+
+    project: Annotated[str, Meta(pattern=r"^([a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]{1,20})$(?!\n)")]
+    """Id or number of the Google Cloud project that the keys belong to."""
+
+    services: Annotated[
+        list[Annotated[str, Meta(pattern=r"^[a-z0-9.-]{1,253}$(?!\n)")]], Meta(min_length=1, max_length=20)
+    ] = field(default_factory=lambda: ["generativelanguage.googleapis.com"])
+    """What a key may call: it is made with these restrictions."""
+
+    test_url: Url = "https://generativelanguage.googleapis.com/v1beta/models"
+    """A GET of this with the key in ``x-goog-api-key`` proves that it works."""
+
+    base_url: Url = "https://apikeys.googleapis.com"
+
+
+class WebhookDriver(Section, frozen=True, tag_field="kind", tag="webhook"):
+    """Keys that a server of one's own makes, asked by signed requests."""
+
+    url: Url
+    signing_secret: SecretName
+    """Name of the secret that requests are signed with. Wardgate makes and rotates it, unless it is on ``remind``."""
+
+
+class RemindDriver(Section, frozen=True, tag_field="kind", tag="remind"):
+    """Versions that people make: reported when they are due, never touched. What a key without a driver gets."""
+
+
+Driver = WardgateKeyDriver | OpenAIProjectDriver | GoogleApiKeyDriver | WebhookDriver | RemindDriver
+
+
 class SecretRule(Section, frozen=True):
     """What is different for one secret."""
 
     period_days: Days | None = None
     grace_seconds: Grace | None = None
     bake_seconds: Bake | None = None
+    driver: Driver | None = None
+    """Where new versions come from."""
 
 
 class SecretPolicy(Section, frozen=True):
