@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.policy.types import GuardRule, LinksRule, MarkupRule, ToolsRule
+from shared.policy.types import GuardRule, LinksRule, MarkupRule, PiiRule, SecretsRule, ToolsRule
 
-NO_TEXT_GUARD_ACTS: dict[str, Any] = {"links": LinksRule(mode="off"), "markup": MarkupRule(mode="off")}
+NO_TEXT_GUARD_ACTS: dict[str, Any] = {
+    "secrets": SecretsRule(mode="off"),
+    "pii": PiiRule(mode="off"),
+    "links": LinksRule(mode="off"),
+    "markup": MarkupRule(mode="off"),
+}
 """For ``Guards``: nothing is held back of an answer's text."""
 
 NO_FORM_GUARD_ACTS: dict[str, Any] = {
