@@ -52,7 +52,8 @@ def redact(text: Text, cuts: Iterable[Cut]) -> str:
     view = text.canonical
     pieces: list[str] = []
     at = 0
-    for cut in merged(Cut(*view.locate(cut.start, cut.end), cut.replacement) for cut in cuts):
+    located = (Cut(*view.locate(cut.start, cut.end), cut.replacement) for cut in cuts)
+    for cut in merged(cut for cut in located if cut.end > cut.start):  # else all of it is taken out anyway
         pieces += (view.text[at : cut.start], cut.replacement)
         at = cut.end
     pieces.append(view.text[at:])

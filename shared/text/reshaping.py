@@ -18,11 +18,7 @@ _NOISE = re.compile(
     r"(?<=[A-Za-z0-9])(?:[*`~^|\\]{1,4}+|__|</?[A-Za-z][^<>]{0,40}+>|<!--[^<>]{0,80}+>|\[\]|\(\)|\{\}"
     r"|[\"'] ?[+.] ?[\"'])++(?=[A-Za-z0-9])"
 )
-_SIGN = "[013457@$!|+]"
-_MIXED = re.compile(
-    rf"(?<![A-Za-z0-9@$!|+])(?:(?=[A-Za-z0-9@$!|+]{{0,24}}?(?:[A-Za-z]{_SIGN}|{_SIGN}[A-Za-z]))[A-Za-z0-9@$!|+]++"
-    r"|[0134579@$]{2,4}+(?![A-Za-z0-9@$!|+]))"
-)
+_MIXED = re.compile(r"(?<![A-Za-z0-9@$!|+])[A-Za-z]*+[0-9@$!|+][A-Za-z0-9@$!|+]*+")
 _LATIN = re.compile("[A-Za-z]")
 _LONG = re.compile("[A-Za-z]{5,}")
 _LEET = str.maketrans("013457@$!|+89", "oieastasiltbg")
