@@ -32,7 +32,7 @@ module "alerts" {
   project_number = local.number
   region         = var.region
   name           = "${var.name}-alerts"
-  publishers     = { audit_alerts = module.function["audit_alerts"].member }
+  publishers     = { for name in ["audit_alerts", "rotate_secrets"] : name => module.function[name].member }
   pull           = ["listeners"]
   kms_key        = module.keys.data_key
   labels         = local.labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from shared.text.lexicon import PARTICLES, WORDS
@@ -55,14 +56,16 @@ def _applied(view: View, edits: list[_Edit]) -> View:
 
 
 def _together(text: str) -> Iterator[_Edit]:
-    """Letters that stand apart, as words: they end where the gap is wider, or blank among gaps that are not."""
+    """Letters that stand apart, as words: they end where the gap is wider, or blank and not the usual one."""
     for run in _SPACED.finditer(text):
         first, letters = run.start(), run.group()
         gaps = [(gap.start() + first, gap.end() + first, gap.group()) for gap in _GAP.finditer(letters)]
         narrowest = min(len(gap) for _, _, gap in gaps)
-        inked = 2 * sum(not gap.strip() for _, _, gap in gaps) < len(gaps)
+        usual = Counter(gap for _, _, gap in gaps).most_common(1)[0][0]
         breaks = {
-            index for index, (_, _, gap) in enumerate(gaps) if len(gap) > narrowest or (inked and _BLANK.search(gap))
+            index
+            for index, (_, _, gap) in enumerate(gaps)
+            if len(gap) > narrowest or (gap != usual and _BLANK.search(gap))
         }
         if not breaks:
             breaks = _word_ends(_GAP.sub("", letters))
