@@ -156,7 +156,7 @@ _DECODERS: dict[str, tuple[_Finder, Callable[[str], str | None]]] = {
         _short(r"\\(?:x[0-9a-fA-F]{2}|[uU][0-9a-fA-F]{4}|[uU]\{[0-9a-fA-F]{1,6}\}|[0-3][0-7]{2})"),
         _escape,
     ),
-    "hex": (_long(r"(?:0[xX])?[0-9A-Fa-f]{2}(?:[ ,:;\n-]{0,2}(?:0[xX])?[0-9A-Fa-f]{2}){7,}"), _hex),
+    "hex": (_long(r"(?:0[xX])?[0-9A-Fa-f]{2}(?:[ ,:;\n-]{0,2}(?:0[xX])?[0-9A-Fa-f]{2}){7,}\b"), _hex),
     "binary": (_long(r"[01]{8}(?:[ ,\n]{0,2}[01]{8}){4,}"), _binary),
     "decimal": (_long(r"\b[0-9]{2,3}(?:[ ,;]{1,2}[0-9]{2,3}){7,}\b"), _decimal),
     "base32": (_long(r"\b[A-Z2-7]{16,}\b={0,6}"), _base32),
