@@ -241,9 +241,10 @@ def test_an_answer_without_a_key_is_none(answer: Any) -> None:
             webhook(server, b"k" * 32).create("wg-a")
 
 
-def test_a_key_that_could_not_be_revoked_is_not_taken() -> None:
+@pytest.mark.parametrize("reference", ["", "r" * 513])
+def test_a_key_that_could_not_be_revoked_is_not_taken(reference: str) -> None:
     with KeyWebhook([b"k" * 32]) as server:
-        server.answer = lambda request: (200, {"value": "sk-1", "reference": ""})  # type: ignore[method-assign]
+        server.answer = lambda request: (200, {"value": "sk-1", "reference": reference})  # type: ignore[method-assign]
         with pytest.raises(ProviderRefused, match="no reference"):
             webhook(server, b"k" * 32).create("wg-a")
 
