@@ -158,7 +158,7 @@ def test_an_operation_that_fails_says_how(google: GoogleKeys, code: int, kind: t
 def test_an_operation_that_takes_too_long_is_left(google: GoogleKeys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provider_api, "CALL_SECONDS", 0.1)
     google.looks = 10**6
-    with pytest.raises(ProviderUnavailable, match="in time"):
+    with pytest.raises(ProviderUnavailable):  # while it waits, or in the middle of a look
         GoogleApiKeys(google_config(google), token, poll_seconds=0.02).create("wg-a")
 
 
