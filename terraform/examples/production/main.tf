@@ -18,6 +18,12 @@ variable "lock" {
   default     = false
 }
 
+variable "deletion_protection" {
+  description = "Whether data refuses to be deleted; off before `terraform destroy`."
+  type        = bool
+  default     = true
+}
+
 provider "google" {
   project = var.project
   region  = var.region
@@ -42,6 +48,8 @@ module "wardgate" {
   operators       = ["group:sre@example.com"]
   labels          = { environment = "production" }
 
+  deletion_protection = var.deletion_protection
+
   archive = {
     lock           = var.lock
     retention_days = 730
@@ -65,4 +73,9 @@ output "address" {
 output "url" {
   description = "Where clients call guard."
   value       = module.wardgate.url
+}
+
+output "wardgate" {
+  description = "Where everything is: `terraform output -json > outputs.json`, then `wardgate --config outputs.json`."
+  value       = module.wardgate.wardgate
 }

@@ -72,7 +72,7 @@ locals {
   rotated = toset([for name, secret in var.secrets : name if secret.rotated])
   unrotated = toset([
     for name, secret in var.secrets : name
-    if !secret.rotated && !contains([for reader in secret.readers : var.members[reader]], var.rotator)
+    if !anytrue([secret.rotated, contains([for reader in secret.readers : var.members[reader]], var.rotator)])
   ])
 }
 
