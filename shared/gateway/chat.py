@@ -142,9 +142,9 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
     call = ModelCall(
         exchange.request_id, services.policy.file.calls.deadline_seconds, request.environ, pulse=check_switch
     )
-    background = exchange.pipeline.background(inspection.request, asked.alias.system_prompt)
+    background = exchange.pipeline.background(inspection.request, asked.alias.system_prompt, inspection.masks)
     forwarded = _for_the_model(background)
-    exchange.model_asked = True
+    exchange.model_asked, exchange.bytes_sent = True, inspection.bytes_forwarded
     if asked.chat.stream:
         upstream = _answered(exchange, lambda: services.model.stream(forwarded, call))
         wants_usage = bool(asked.chat.stream_options and asked.chat.stream_options.include_usage)

@@ -6,9 +6,11 @@ Every field has a safe default; unknown fields are refused with their path.
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, cast, get_args
 
 from msgspec import Meta, Struct, field
+
+from shared.policy.sensitive import DEFAULTS, HIDE, AnswerAction, PiiKind, PromptAction, SecretKind
 
 # ``$(?!\n)``: Python's ``$`` also stands before a last line break, and the published schema knows no ``\Z``.
 Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)")]
@@ -191,10 +193,9 @@ class AdmissionPolicy(Section, frozen=True):
 # --- guards -------------------------------------------------------------------------------------
 
 
-class GuardRule(Section, frozen=True):
-    """What one guard does about its findings."""
+class GuardMode(Section, frozen=True):
+    """Whether a guard runs, and whether it acts."""
 
-    action: Literal["block", "redact", "flag"] = "block"
     mode: Literal["enforce", "monitor", "off"] = "enforce"
     """``monitor`` reports findings and acts on none; ``off`` does not run."""
 
@@ -203,6 +204,16 @@ class GuardRule(Section, frozen=True):
 
     def actions(self, direction: str) -> frozenset[str]:
         """Everything that may be done about a finding in prompts (``input``) or answers (``output``)."""
+        raise NotImplementedError
+
+
+class GuardRule(GuardMode, frozen=True):
+    """What one guard does about its findings."""
+
+    action: Literal["block", "redact", "flag"] = "block"
+
+    def actions(self, direction: str) -> frozenset[str]:
+        """See ``GuardMode``."""
         return frozenset({self.action})
 
 
@@ -212,6 +223,76 @@ class SuspiciousRule(GuardRule, frozen=True):
     action: Literal["block", "redact", "flag"] = "flag"
     terms: list[Annotated[str, Meta(min_length=2, max_length=64)]] | None = None
     """Words to look for; None: the terms that ship with Wardgate."""
+
+
+class KindRule(Section, frozen=True):
+    """What is different for one kind of secret or personal data."""
+
+    prompts: PromptAction | None = None
+    answers: AnswerAction | None = None
+
+
+class KindsRule(GuardMode, frozen=True):
+    """A guard that looks for several kinds of things and may treat each differently."""
+
+    prompts: PromptAction | None = None
+    """What is done in prompts about kinds that are not under ``kinds``; None: what fits each of them.
+    ``mask`` puts a placeholder in place, which is turned back in the answer."""
+
+    answers: AnswerAction | None = None
+    """The same in answers."""
+
+    EVERY_KIND: ClassVar[tuple[str, ...]]
+
+    def own(self, kind: str) -> KindRule | None:
+        """What the policy says of one kind; None where it says nothing."""
+        raise NotImplementedError
+
+    def action(self, kind: str, direction: str) -> PromptAction:
+        """What is done about one kind in prompts (``input``) or answers (``output``)."""
+        usual = DEFAULTS.get(kind, HIDE)
+        own = self.own(kind) or KindRule()
+        if direction == "input":
+            return own.prompts or self.prompts or usual[0]
+        return own.answers or self.answers or usual[1]
+
+    def actions(self, direction: str) -> frozenset[str]:
+        """See ``GuardMode``."""
+        return frozenset(self.action(kind, direction) for kind in self.EVERY_KIND) - {"off"}
+
+
+class SecretsRule(KindsRule, frozen=True):
+    """The guard against secrets in prompts and answers."""
+
+    EVERY_KIND = get_args(SecretKind)
+
+    kinds: dict[SecretKind, KindRule] = field(default_factory=dict)
+
+    def own(self, kind: str) -> KindRule | None:
+        """See ``KindsRule``."""
+        return self.kinds.get(cast(SecretKind, kind))
+
+
+class PiiRule(KindsRule, frozen=True):
+    """The guard against personal data in prompts and answers."""
+
+    EVERY_KIND = get_args(PiiKind)
+
+    kinds: dict[PiiKind, KindRule] = field(default_factory=dict)
+
+    def own(self, kind: str) -> KindRule | None:
+        """See ``KindsRule``."""
+        return self.kinds.get(cast(PiiKind, kind))
+
+
+class Unmasking(Section, frozen=True):
+    """Where placeholders of masked values are turned back in an answer, beyond plain text."""
+
+    links: bool = False
+    """Also within addresses, links' targets and HTML: what stands there may be sent to whoever the model names."""
+
+    tool_arguments: bool = False
+    """Also in the arguments of tool calls."""
 
 
 HostName = Annotated[str, Meta(pattern=r"^(\*\.)?[^\s/\\?#@:*]{1,253}$(?!\n)")]
@@ -345,6 +426,9 @@ class Guards(Section, frozen=True):
     sizes: SizeLimits = field(default_factory=SizeLimits)
     injection: GuardRule = field(default_factory=GuardRule)
     suspicious: SuspiciousRule = field(default_factory=SuspiciousRule)
+    secrets: SecretsRule = field(default_factory=SecretsRule)
+    pii: PiiRule = field(default_factory=PiiRule)
+    unmask: Unmasking = field(default_factory=Unmasking)
     links: LinksRule = field(default_factory=LinksRule)
     markup: MarkupRule = field(default_factory=MarkupRule)
     canary: CanaryRule = field(default_factory=CanaryRule)

@@ -56,8 +56,11 @@ def test_a_harmless_request_goes_on_as_the_same_object() -> None:
     assert [(run.guard, run.direction, run.status, run.bytes_seen) for run in inspection.runs] == [
         ("injection", "input", "ran", 30),
         ("suspicious", "input", "ran", 30),
+        ("secrets", "input", "ran", 30),
+        ("pii", "input", "ran", 30),
         ("model_armor", "input", "skipped", 0),
     ]
+    assert (inspection.bytes_forwarded, inspection.masks) == (30, None)
 
 
 def test_an_attack_is_blocked_for_good() -> None:
@@ -220,6 +223,8 @@ def test_off_means_not_run_and_says_so() -> None:
 def test_guards_of_a_direction_that_was_not_reached_are_skipped() -> None:
     assert [(run.guard, run.status) for run in DEFAULT.not_run("output")] == [
         ("suspicious", "skipped"),
+        ("secrets", "skipped"),
+        ("pii", "skipped"),
         ("links", "skipped"),
         ("markup", "skipped"),
         ("canary", "skipped"),
@@ -284,6 +289,8 @@ def test_a_harmless_answer_goes_on_as_the_same_object() -> None:
     assert inspection.text == "Paris."
     assert [(run.guard, run.status, run.bytes_seen) for run in inspection.runs] == [
         ("suspicious", "ran", 6),
+        ("secrets", "ran", 6),
+        ("pii", "ran", 6),
         ("links", "ran", 6),
         ("markup", "ran", 6),
         ("canary", "skipped", 0),
@@ -291,6 +298,7 @@ def test_a_harmless_answer_goes_on_as_the_same_object() -> None:
         ("model_armor", "skipped", 0),
         ("output", "ran", 6),
     ]
+    assert inspection.bytes_forwarded == 6
 
 
 def test_an_answer_is_canonical_and_redacted() -> None:
