@@ -1,14 +1,21 @@
 """Prompt injection (LLM01): text that tries to take the model's instructions over.
 
-Four families: telling the model to ignore what it was told, posing as the system role, giving it a
-new persona, and jailbreaks by name.
+Rules know four families: telling the model to ignore what it was told, posing as the system role, giving
+it a new persona, and jailbreaks by name. A classifier judges what is said in other words.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared.guards.classifier import KIND as CLASSIFIER
+from shared.guards.classifier import MODEL, load_classifier
 from shared.guards.owasp import PROMPT_INJECTION
 from shared.guards.patterns import PatternGuard, Rule
-from shared.policy.types import GuardRule
+from shared.guards.port import Context, Finding, Reach
+from shared.policy.types import InjectionRule
+from shared.text.canonical import Text
 
 _GAP = r"[\s\p{Z}]{1,16}"
 """White space between two words, Unicode's too; bounded, so that a rule's reach is."""
@@ -139,6 +146,49 @@ RULES = (
 )
 
 
-def injection_guard(policy: GuardRule) -> PatternGuard:
+class InjectionGuard:
+    """The rules, and the classifier for what they do not know.
+
+    Without its weights it inspects nothing: what that means for a text is for the policy's ``fail`` to say.
+    """
+
+    name = "injection"
+    directions = frozenset({"input"})
+    reach = Reach(None)
+
+    def __init__(self, policy: InjectionRule, model: Path = MODEL) -> None:
+        self._action = policy.action
+        self._enforced = policy.mode == "enforce"
+        self._rules = PatternGuard(self.name, RULES, self.directions, policy.action, enforced=self._enforced)
+        self._fault: Exception | None = None
+        try:
+            self._classifier = load_classifier(policy.thresholds, model)
+        except (OSError, ValueError) as error:
+            self._fault = error
+
+    def clears(self, joined: str) -> bool:
+        """Never: the classifier judges each text by itself."""
+        return False
+
+    def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
+        """What the rules match, and what the classifier suspects."""
+        if self._fault is not None:
+            raise RuntimeError("the classifier's weights cannot be used") from self._fault
+        found = [
+            Finding(
+                self.name,
+                CLASSIFIER,
+                PROMPT_INJECTION,
+                suspicion.span,
+                round(suspicion.score, 4),
+                self._action,
+                self._enforced,
+            )
+            for suspicion in self._classifier.find(text, context.channel)
+        ]
+        return sorted([*self._rules.inspect(text, context), *found], key=lambda finding: (*finding.span, finding.kind))
+
+
+def injection_guard(policy: InjectionRule) -> InjectionGuard:
     """The guard against prompt injection; it reads what goes to the model."""
-    return PatternGuard("injection", RULES, frozenset({"input"}), policy.action, enforced=policy.mode == "enforce")
+    return InjectionGuard(policy)

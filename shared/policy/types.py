@@ -180,6 +180,26 @@ class GuardRule(Section, frozen=True):
         return frozenset({self.action})
 
 
+Threshold = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Thresholds(Section, frozen=True):
+    """From which score on the classifier's suspicion is a finding, by where the text comes from; 1: never."""
+
+    user: Threshold = 0.9
+    document: Threshold = 0.9
+    """Retrieved text."""
+
+    tool: Threshold = 0.9
+    """Results of tools."""
+
+
+class InjectionRule(GuardRule, frozen=True):
+    """The guard against prompt injection: rules, and a classifier for what they do not know."""
+
+    thresholds: Thresholds = field(default_factory=Thresholds)
+
+
 class SuspiciousRule(GuardRule, frozen=True):
     """The suspicious-terms guard, which reads prompts and answers."""
 
@@ -213,7 +233,7 @@ class Guards(Section, frozen=True):
     """The guards and what each does about its findings."""
 
     sizes: SizeLimits = field(default_factory=SizeLimits)
-    injection: GuardRule = field(default_factory=GuardRule)
+    injection: InjectionRule = field(default_factory=InjectionRule)
     suspicious: SuspiciousRule = field(default_factory=SuspiciousRule)
     output: GuardRule = field(default_factory=GuardRule)
     """Validates the answer: declared tools only, JSON where JSON was asked for, sound text."""

@@ -1,0 +1,129 @@
+"""The injection guard's classifier: two linear models, one for what people write and one for what is fetched.
+
+An order to a model is what a user's prompt is made of, and a sign of attack in a document or a tool's result;
+so each has weights of its own. They are package data, ``injection_model.json`` and ``.bin``, written by
+``make train`` and described in docs/guards/injection-model.md; the first holds the SHA-256 of the second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from shared.guards.linear import BUCKETS, WORD, LinearModel, Window
+from shared.guards.port import Channel
+from shared.policy.types import Thresholds
+from shared.shapes import prepare
+from shared.text.canonical import Text, View
+
+KIND = "classifier"
+MODEL = Path(__file__).with_name("injection_model.json")
+_Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What turns one table of weights into log odds."""
+
+    scale: float
+    bias: float
+
+
+class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``injection_model.json``."""
+
+    sha256: _Digest
+    """Of the weights: two tables of signed bytes, first the one for users' text."""
+
+    user: Head
+    fetched: Head
+    """For documents and tools' results."""
+
+
+prepare(ModelFile)
+
+
+class Suspicion(msgspec.Struct, frozen=True):
+    """A place that reads like an attack."""
+
+    span: tuple[int, int]
+    """In the original text."""
+
+    score: float
+    """From 0 to 1."""
+
+
+class Classifier:
+    """Judges text by windows, in every view of it."""
+
+    def __init__(self, user: LinearModel, fetched: LinearModel, thresholds: Thresholds) -> None:
+        self._models: dict[Channel, LinearModel] = {"user": user, "document": fetched, "tool": fetched}
+        self._least: dict[Channel, float] = {
+            "user": log_odds(thresholds.user),
+            "document": log_odds(thresholds.document),
+            "tool": log_odds(thresholds.tool),
+        }
+
+    def find(self, text: Text, channel: Channel) -> list[Suspicion]:
+        """The places whose score is above the channel's threshold, by their start; each view tells its own."""
+        model, least = self._models[channel], self._least[channel]
+        found: dict[tuple[int, int], float] = {}
+        for view in text.views:
+            windows = [window for window in model.windows(view.text) if window.score > least]
+            for start, end, score in _places(view, windows) if windows else ():
+                span = view.span(start, end)
+                found[span] = max(score, found.get(span, 0.0))
+        return [Suspicion(span, found[span]) for span in sorted(found)]
+
+
+def load_classifier(thresholds: Thresholds, path: Path = MODEL) -> Classifier:
+    """The classifier with the weights beside ``path``.
+
+    Raises:
+        ValueError: The weights are not those that the file names.
+        OSError: They cannot be read.
+    """
+    try:
+        described = msgspec.json.decode(path.read_bytes(), type=ModelFile)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{path.name} does not describe a model: {error}") from error
+    data = path.with_suffix(".bin").read_bytes()
+    if hashlib.sha256(data).hexdigest() != described.sha256:
+        raise ValueError(f"{path.with_suffix('.bin').name} is not the file that {path.name} names by its SHA-256")
+    user, fetched = array("b", data[:BUCKETS]), array("b", data[BUCKETS:])
+    return Classifier(
+        LinearModel(user, described.user.scale, described.user.bias),
+        LinearModel(fetched, described.fetched.scale, described.fetched.bias),
+        thresholds,
+    )
+
+
+def log_odds(probability: float) -> float:
+    """The score of a model at which :func:`probability` is this."""
+    if probability <= 0:
+        return -math.inf
+    return math.inf if probability >= 1 else math.log(probability / (1 - probability))
+
+
+def probability(score: float) -> float:
+    """Log odds as a number from 0 to 1."""
+    return 1 / (1 + math.exp(-max(min(score, 500.0), -500.0)))
+
+
+def _places(view: View, windows: list[Window]) -> Iterator[tuple[int, int, float]]:
+    """The windows in characters of the view, overlapping ones as one."""
+    words = [word.span() for word in WORD.finditer(view.text)]
+    start, end, score = -1, -1, -math.inf
+    for window in windows:
+        first, last = words[window.first][0], words[window.end - 1][1]
+        if first >= end:
+            if end > 0:
+                yield start, end, probability(score)
+            start, score = first, -math.inf
+        end, score = last, max(score, window.score)
+    yield start, end, probability(score)

@@ -1,0 +1,232 @@
+"""Fits the classifier's two linear models: logistic regression with L2, by L-BFGS, on windows of text.
+
+The one for users' text learns attacks from all harmless text. The one for fetched text learns them, and what is
+planted in documents, from documents, mails and tools' results, and only faintly from users' prompts, which
+order the model about as attacks do. A long attack is mostly harmless: a first fit finds its telling windows,
+and the second learns from those alone.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Literal
+from zlib import crc32
+
+import msgspec
+import numpy
+import scipy.optimize
+import scipy.sparse
+import scipy.special
+
+from shared.guards.classifier import log_odds
+from shared.guards.linear import BUCKETS, FIRST_PAIR, FIRST_TRIPLE, WORD, spans, word_features
+from shared.text.canonical import canonicalise
+from tests.evaluation.data import MISLABELLED, Group, Source
+from tests.evaluation.grammar import GRAMMAR, Grammar
+
+Head = Literal["user", "fetched"]
+Floats = numpy.ndarray[tuple[int], numpy.dtype[numpy.float64]]
+
+DRAWN = 4000
+"""Texts drawn from each of the grammar's four rules."""
+
+SEED = 1
+CALIBRATED = 0.9
+"""The score at which ``FALSE_POSITIVES`` of harmless text from sources never seen are suspected."""
+
+FALSE_POSITIVES: dict[Head, float] = {"user": 0.01, "fetched": 0.02}
+_STRENGTH = 3.0
+"""C of the regression: how much it believes the data."""
+
+_BALANCE: dict[Head, float] = {"user": 0.25, "fetched": 0.5}
+"""A source of n rows weighs n to the power of this, so that none drowns the others."""
+
+_USERS_IN_FETCHED = 0.1
+"""What harmless prompts count among harmless documents."""
+
+_TELLING = 0.5
+"""Windows of an attack within so many log odds of its highest are its telling ones."""
+
+_ITERATIONS = 60
+
+
+class Corpus(msgspec.Struct, frozen=True):
+    """Texts as the models see them: a row of the matrix for each window of each view."""
+
+    sources: tuple[str, ...]
+    groups: tuple[Group, ...]
+    labels: numpy.ndarray
+    folds: numpy.ndarray
+    """One for each text; -1 for what is never left out."""
+
+    matrix: scipy.sparse.csr_matrix
+    text_of: numpy.ndarray
+    """The text that each window belongs to."""
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+
+class Fitted(msgspec.Struct, frozen=True):
+    """A model before it is made small."""
+
+    weights: Floats
+    bias: float
+
+    def scores(self, corpus: Corpus, windows: numpy.ndarray) -> Floats:
+        """The log odds of each of those windows."""
+        product: Floats = corpus.matrix[windows] @ self.weights.astype(numpy.float32) + self.bias
+        return product
+
+
+def gather(sources: Sequence[Source], *, seed: int = SEED) -> Corpus:
+    """The texts of ``sources``, and those of the grammar."""
+    grammar = Grammar(GRAMMAR.read_text(encoding="utf-8"))
+    texts: list[tuple[str, Group, int, int, str]] = []
+    for source in sources:
+        group = source.group
+        harmless: Group = "user" if group in ("attack", "planted") else group
+        for row in source.rows:
+            texts.append((source.name, group if row.label else harmless, row.label, source.fold, row.text))
+    drawn: tuple[tuple[str, Group, int], ...] = (
+        ("attack_user", "attack", 1),
+        ("attack_data", "planted", 1),
+        ("benign_user", "user", 0),
+        ("benign_data", "document", 0),
+    )
+    for rule, group, label in drawn:
+        texts += [(f"grammar {rule}", group, label, -1, text) for text in grammar.draw(rule, DRAWN, seed)]
+    windows = [
+        (index, buckets)
+        for index, (*_, text) in enumerate(texts)
+        for view in canonicalise(text).views
+        for buckets in window_buckets(view.text)
+    ]
+    return Corpus(
+        tuple(text[0] for text in texts),
+        tuple(text[1] for text in texts),
+        numpy.array([text[2] for text in texts]),
+        numpy.array([text[3] for text in texts]),
+        _matrix([buckets for _, buckets in windows]),
+        numpy.array([index for index, _ in windows]),
+    )
+
+
+def window_buckets(text: str) -> Iterator[list[int]]:
+    """The buckets of each window's features, as often as they occur: what a ``LinearModel`` sums, spelt out."""
+    of_words: list[list[int]] = []
+    checksum, pair = FIRST_PAIR, FIRST_TRIPLE
+    for word in map(word_features, WORD.findall(text)):
+        triple, pair = crc32(word.key, pair), crc32(word.key, checksum)
+        checksum = word.checksum
+        of_words.append([*word.buckets, pair % BUCKETS, triple % BUCKETS])
+    if of_words:
+        for first, end in spans(len(of_words)):
+            yield [bucket for buckets in of_words[first:end] for bucket in buckets]
+
+
+def fit(corpus: Corpus, head: Head, left_out: int | None = None) -> Fitted:
+    """The model of one head from all texts but those of one fold."""
+    learnt = numpy.array([source not in MISLABELLED for source in corpus.sources])
+    if left_out is not None:
+        learnt &= corpus.folds != left_out
+    windows = numpy.flatnonzero(learnt[corpus.text_of])
+    start = Fitted(numpy.zeros(BUCKETS), 0.0)
+    first = _fit(corpus, windows, _importance(corpus, head, windows), start)
+    scores = first.scores(corpus, windows)
+    texts = corpus.text_of[windows]
+    telling = scores >= highest(corpus, windows, scores)[texts] - _TELLING
+    windows = windows[telling | (corpus.labels[texts] == 0)]
+    return _fit(corpus, windows, _importance(corpus, head, windows), first)
+
+
+def highest(corpus: Corpus, windows: numpy.ndarray, scores: Floats) -> Floats:
+    """For each text the highest score of its windows among those given."""
+    result = numpy.full(len(corpus), -numpy.inf)
+    numpy.maximum.at(result, corpus.text_of[windows], scores)
+    return result
+
+
+def cross_validated(corpus: Corpus, head: Head) -> Floats:
+    """The score of each text by a model that saw nothing of its source; -inf for what is never left out."""
+    result = numpy.full(len(corpus), -numpy.inf)
+    for fold in sorted({int(fold) for fold in corpus.folds} - {-1}):
+        model = fit(corpus, head, left_out=fold)
+        windows = numpy.flatnonzero(corpus.folds[corpus.text_of] == fold)
+        scores = highest(corpus, windows, small(model).scores(corpus, windows))
+        result = numpy.where(corpus.folds == fold, scores, result)
+    return result
+
+
+def threshold(scores: Floats, share: float) -> float:
+    """The score above which that share of ``scores`` lies, at most."""
+    ordered = numpy.sort(scores)[::-1]
+    return float(ordered[min(int(share * len(ordered)), len(ordered) - 1)])
+
+
+def small(model: Fitted) -> Fitted:
+    """The model as its eight-bit weights say it."""
+    weights, scale = _bytes(model)
+    return Fitted(numpy.asarray(weights, dtype=numpy.float64) * scale, model.bias)
+
+
+def shipped(model: Fitted, cut: float) -> tuple[bytes, float, float]:
+    """The weights as they are shipped, their scale, and the bias that gives what scores ``cut`` ``CALIBRATED``."""
+    weights, scale = _bytes(model)
+    return weights.tobytes(), scale, float(model.bias + log_odds(CALIBRATED) - cut)
+
+
+def _bytes(model: Fitted) -> tuple[array[int], float]:
+    scale = float(numpy.abs(model.weights).max()) / 127
+    return array("b", numpy.rint(model.weights / scale).astype(numpy.int8).tobytes()), scale
+
+
+def _matrix(windows: Sequence[Sequence[int]]) -> scipy.sparse.csr_matrix:
+    sizes = numpy.array([len(window) for window in windows])
+    buckets = numpy.fromiter((bucket for window in windows for bucket in window), numpy.int32, int(sizes.sum()))
+    values = numpy.repeat(1 / numpy.sqrt(sizes), sizes).astype(numpy.float32)
+    starts = numpy.concatenate([[0], numpy.cumsum(sizes)])
+    matrix = scipy.sparse.csr_matrix((values, buckets, starts), shape=(len(windows), BUCKETS))
+    matrix.sum_duplicates()
+    return matrix
+
+
+def _importance(corpus: Corpus, head: Head, windows: numpy.ndarray) -> Floats:
+    """What each window counts: a text's share among its windows, a source by its size, both labels alike."""
+    texts = corpus.text_of[windows]
+    seen = numpy.unique(texts)
+    sizes = Counter((corpus.sources[text], corpus.labels[text]) for text in seen)
+    of_text = numpy.zeros(len(corpus))
+    for text in seen:
+        of_text[text] = sizes[corpus.sources[text], corpus.labels[text]] ** (_BALANCE[head] - 1)
+        if head == "fetched" and not corpus.labels[text] and corpus.groups[text] != "document":
+            of_text[text] *= _USERS_IN_FETCHED
+    result = (of_text / numpy.maximum(numpy.bincount(texts, minlength=len(corpus)), 1))[texts]
+    for label in (0, 1):
+        result[corpus.labels[texts] == label] /= result[corpus.labels[texts] == label].sum()
+    return result * len(seen) / 2
+
+
+def _fit(corpus: Corpus, windows: numpy.ndarray, importance: Floats, start: Fitted) -> Fitted:
+    matrix = corpus.matrix[windows]
+    transposed = matrix.T.tocsr()
+    signs = numpy.where(corpus.labels[corpus.text_of[windows]] == 1, 1.0, -1.0)
+
+    def loss(point: Floats) -> tuple[float, Floats]:
+        weights, bias = point[:-1], point[-1]
+        margins = signs * (matrix @ weights.astype(numpy.float32) + bias)
+        slopes = -signs * importance * scipy.special.expit(-margins)
+        value = float(importance @ numpy.logaddexp(0, -margins) + weights @ weights / (2 * _STRENGTH))
+        gradient = transposed @ slopes.astype(numpy.float32) + weights / _STRENGTH
+        return value, numpy.append(gradient, slopes.sum())
+
+    found = scipy.optimize.minimize(
+        loss,
+        numpy.append(start.weights, start.bias),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": _ITERATIONS, "ftol": 1e-6},
+    )
+    return Fitted(found.x[:-1], float(found.x[-1]))
