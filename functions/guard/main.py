@@ -7,7 +7,7 @@ from flask import Request, Response
 
 from shared.gateway.assemble import assemble, import_adapters
 from shared.gateway.router import Gateway
-from shared.guards.pipeline import Pipeline
+from shared.guards.tenants import Pipelines
 from shared.web.framework import answer_every_path
 from shared.web.start import faults_end_the_start, once, start
 
@@ -15,13 +15,13 @@ _START = start({"documents", "events", "secrets", "model_url", "identity"})
 # Before gunicorn forks, so that no request waits for it.
 with faults_end_the_start():
     import_adapters(_START)
-_PIPELINE = Pipeline(_START.policy.file.guards)
+_PIPELINES = Pipelines(_START.policy.file)
 
 
 @once
 def _gateway() -> Gateway:
     """Made with the first request: connections and the audit chain belong to one process."""
-    return Gateway(assemble(_START, _PIPELINE))
+    return Gateway(assemble(_START, _PIPELINES))
 
 
 @functions_framework.http

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from shared.audit.sealer import Sealer
 from shared.audit.verdicts import MEANINGS, Findings, Verdict, Verification
 from shared.audit.verify import Scope, Verifier
 from shared.cli.output import add_json_option, need_home, print_json
+from shared.cli.progress import Bar
 from shared.clock import SystemClock, utc
 from shared.errors import BadRequest, SecretNotFound
 from shared.identity.ed25519 import jwks, read_jwks
@@ -29,7 +29,6 @@ _QUESTIONS = {
     "completeness": "nothing is missing",
     "anchoring": "signed checkpoints cover it all",
 }
-_BAR = 24
 
 
 def register(actions: Any) -> None:
@@ -70,8 +69,13 @@ def _verify(options: argparse.Namespace) -> int:
     need_home(settings, settings.objects)
     keys = _read_keys(options.public_key) if options.public_key else _own_keys(settings)
     documents = None if options.offline else connect_documents(settings.documents)
-    bar = _Bar(enabled=sys.stderr.isatty())
-    verifier = Verifier(connect_objects(settings.objects), trusted(keys), documents, progress=bar.show)
+    bar = Bar("events read")
+    objects = connect_objects(settings.objects)
+
+    def progress(read: int, sealed: int) -> None:
+        bar.show(read, read, sealed)
+
+    verifier = Verifier(objects, trusted(keys), documents, progress=progress)
     found = verifier.verify(utc(SystemClock()), Scope(options.since, options.segments))
     bar.clear()
     if options.json:
@@ -200,22 +204,3 @@ def _print(found: Verification) -> None:
 def _printable(text: str) -> str:
     """Without what a terminal would obey: names of objects come from whoever tampers."""
     return "".join(each if each.isprintable() else "?" for each in text)
-
-
-class _Bar:
-    """Progress on the terminal, on standard error."""
-
-    def __init__(self, *, enabled: bool) -> None:
-        self._enabled = enabled
-
-    def show(self, read: int, sealed: int) -> None:
-        """Draw it: how many events were read, of at least so many."""
-        if self._enabled:
-            share = min(1.0, read / sealed) if sealed else 0.0
-            bar = "#" * round(share * _BAR)
-            print(f"\r{read:>12,} events read [{bar:<{_BAR}}]", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Remove it."""
-        if self._enabled:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from shared.cli import backtest
 from shared.cli.output import Commands, add_json_option, print_json
 from shared.policy.load import load_policy
 from shared.policy.schema import policy_schema
@@ -27,6 +28,8 @@ def register(commands: Commands) -> None:
     show.add_argument("file", nargs="?", type=Path, help="default: the one that WARDGATE_POLICY names")
     add_json_option(show)
     show.set_defaults(run=_show)
+
+    backtest.register(actions)
 
     schema = actions.add_parser("schema", help="print the JSON Schema of policy.yaml")
     schema.set_defaults(run=_schema)

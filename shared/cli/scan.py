@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TextIO
-
-import msgspec
+from typing import Any
 
 from shared.cli.output import Commands, add_json_option, print_json, print_table
+from shared.cli.rows import read_rows
 from shared.errors import BadRequest
 from shared.guards.inspection import Inspection
-from shared.guards.pipeline import Pipeline
+from shared.guards.tenants import Pipelines
 from shared.policy import load_policy
 from shared.settings import load_settings
-from shared.web.request import decode_json
 
 _MOST_CHARACTERS = 8_000_000
-_DEPTH = 8
-
-
-class _Row(msgspec.Struct):
-    """One line of a JSONL file."""
-
-    text: str
-    id: str | int | None = None
 
 
 def register(commands: Commands) -> None:
@@ -42,6 +31,7 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--jsonl", type=Path, metavar="FILE", help='lines of {"id", "text"}; answers a line of JSON for each, in order'
     )
+    parser.add_argument("--tenant", default="", help="with the guards of this tenant (default: the usual ones)")
     parser.add_argument("--direction", choices=("input", "output"), default="input", help="default: %(default)s")
     parser.add_argument("--channel", choices=("user", "document", "tool"), default="user", help="default: %(default)s")
     add_json_option(parser)
@@ -51,18 +41,17 @@ def register(commands: Commands) -> None:
 def _scan(options: argparse.Namespace) -> int:
     if sum(given is not None for given in (options.text, options.file, options.jsonl)) > 1:
         raise BadRequest("Give one of a text, --file and --jsonl.")
-    pipeline = Pipeline(load_policy(load_settings(needs=()).policy).file.guards)
+    pipeline = Pipelines(load_policy(load_settings(needs=()).policy).file).of(options.tenant)
 
     def inspect(text: str) -> Inspection:
         return pipeline.inspect_text(text, direction=options.direction, channel=options.channel)
 
     if options.jsonl is not None:
         blocked = False
-        with _open(options.jsonl) as lines:
-            for row in _rows(lines, options.jsonl):
-                found = inspect(row.text)
-                blocked |= found.verdict == "block"
-                print_json({"id": row.id, **_result(found)})
+        for row in read_rows(options.jsonl):
+            found = inspect(row.text)
+            blocked |= found.verdict == "block"
+            print_json({"id": row.id, **_result(found)})
         return int(blocked)
 
     found = inspect(options.text if options.text is not None else _read(options.file))
@@ -94,16 +83,6 @@ def _result(found: Inspection) -> dict[str, Any]:
     }
 
 
-def _rows(lines: Iterable[str], file: Path) -> Iterable[_Row]:
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                yield decode_json(line.encode("utf-8", "surrogateescape"), _Row, depth=_DEPTH)
-            except BadRequest as error:
-                where = f" ({error.param})" if error.param else ""
-                raise BadRequest(f"{file}, line {number}: {error.message}{where}") from None
-
-
 def _read(file: Path | None) -> str:
     try:
         text = sys.stdin.read(_MOST_CHARACTERS + 1) if file is None else file.read_text(encoding="utf-8")
@@ -112,10 +91,3 @@ def _read(file: Path | None) -> str:
     if len(text) > _MOST_CHARACTERS:
         raise BadRequest(f"The text has more than {_MOST_CHARACTERS} characters.")
     return text
-
-
-def _open(file: Path) -> TextIO:
-    try:
-        return sys.stdin if str(file) == "-" else file.open(encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise BadRequest(f"{file} cannot be read: {error.strerror}.") from None

@@ -14,7 +14,7 @@ from shared.audit.writer import ChainWriter
 from shared.clock import SystemClock
 from shared.gateway.receipt_keys import ReceiptKeys
 from shared.gateway.services import Services
-from shared.guards.pipeline import Pipeline
+from shared.guards.tenants import Pipelines
 from shared.identity.addresses import AddressCap
 from shared.identity.api_keys import ApiKeys
 from shared.identity.authenticate import Authenticator, TokenVerifier
@@ -32,7 +32,7 @@ _KILLED_EVENTS = 10
 """Events a minute, for each key and process, of calls that the kill switch refuses."""
 
 
-def assemble(start: Start, pipeline: Pipeline) -> Services:
+def assemble(start: Start, pipelines: Pipelines) -> Services:
     """Make everything that guard works with.
 
     Raises:
@@ -63,7 +63,7 @@ def assemble(start: Start, pipeline: Pipeline) -> Services:
         switch=KillSwitch(documents),
         admission=connect_limiter(documents, policy, clock),
         idempotency=Idempotency(documents, clock),
-        pipeline=pipeline,
+        pipelines=pipelines,
         model=ModelClient(
             settings.model_url,
             connect_identity(settings.identity, settings.guard_service_account, clock),

@@ -95,7 +95,8 @@ def _give_up(exchange: Exchange, once: Once, error: ApiError) -> None:
 def _read(services: Services, request: Request, caller: Caller) -> _Asked:
     """Everything that may be wrong with a request, before anything is charged or recorded."""
     policy = services.policy.file
-    sizes = policy.guards.sizes
+    pipeline = services.pipelines.of(caller.tenant)
+    sizes = pipeline.sizes
     body = read_json_body(request, sizes.body_bytes, sizes.body_seconds)
     asked = decode_json(body, ChatRequest, depth=sizes.depth)
     alias = policy.models.get(asked.model)
@@ -103,7 +104,7 @@ def _read(services: Services, request: Request, caller: Caller) -> _Asked:
         message = "There is no such model; GET /v1/models lists those there are."
         raise NotFound(message, code="model_not_found", param="model")
     _check_tool_choice(asked)
-    services.pipeline.check_request(asked)
+    pipeline.check_request(asked)
     scopes = scopes_of(caller.tenant, caller.key_id, asked.model, tools_declared(asked))
     return _Asked(asked, alias, body, scopes)
 
@@ -132,7 +133,7 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
     services = exchange.services
     exchange.alias, exchange.estimate = asked.alias, estimate(asked.chat, asked.alias)
     headers = {} if once.paid else admit(exchange, exchange.estimate)
-    inspection = services.pipeline.inspect_request(asked.chat)
+    inspection = exchange.pipeline.inspect_request(asked.chat)
     exchange.prompt_inspected(inspection)
     inspection.raise_if_blocked()
     check_switch = partial(services.switch.check, asked.scopes)
@@ -154,7 +155,7 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
     exchange.usage = answer.completion.usage or None
     exchange.answer_bytes = sum(counted(text) for text in texts_of(answer.completion))
     services.switch.check((*asked.scopes, *tool_scopes(answer.completion)))
-    checked = services.pipeline.inspect_answer(answer.completion, inspection.request)
+    checked = exchange.pipeline.inspect_answer(answer.completion, inspection.request)
     exchange.answer_inspected(checked)
     checked.raise_if_blocked()
     body = msgspec.json.encode(checked.completion)

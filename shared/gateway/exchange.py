@@ -12,6 +12,7 @@ from shared.gateway.call import Call
 from shared.gateway.services import Services
 from shared.guards.answer import answer_digest
 from shared.guards.inspection import Inspection
+from shared.guards.pipeline import Pipeline
 from shared.guards.port import VERDICTS, Finding, GuardRun, Verdict
 from shared.guards.receipt import Receipt
 from shared.identity.caller import Caller
@@ -82,6 +83,11 @@ class Exchange:
     def request_id(self) -> str:
         """By which the call is known to everybody."""
         return self.call.request_id
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The guards of the caller's tenant."""
+        return self.services.pipelines.of(self.caller.tenant)
 
     @property
     def trace_id(self) -> str | None:
@@ -161,7 +167,7 @@ class Exchange:
         self.decision, self.error_code = decision, error_code
         self.call.recorded = True
         if self.answer is None and self.prompt is not None and self.model is not None:
-            self.guards += self.services.pipeline.not_run("output")
+            self.guards += self.pipeline.not_run("output")
         if self.reservation is not None:
             self.services.admission.settle(self.reservation, self._actual())
         try:

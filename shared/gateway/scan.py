@@ -22,7 +22,8 @@ prepare(ScanRequest)
 
 def scan(services: Services, request: Request, call: Call) -> Response:
     """Answer a scan. It consumes the request limits, as a chat does."""
-    sizes = services.policy.file.guards.sizes
+    pipeline = services.pipelines.of(call.caller.tenant)
+    sizes = pipeline.sizes
     body = read_json_body(request, sizes.body_bytes, sizes.body_seconds)
     asked = decode_json(body, ScanRequest, depth=sizes.depth)
     if (asked.text is None) == (asked.messages is None):
@@ -34,14 +35,14 @@ def scan(services: Services, request: Request, call: Call) -> Response:
         if asked.direction == "output":
             raise BadRequest("An answer is scanned as 'text'.", code="invalid_value", param="direction")
         conversation = ChatRequest(model="scan", messages=asked.messages)
-        services.pipeline.check_request(conversation)
+        pipeline.check_request(conversation)
     exchange = Exchange(services, call, "scan", call.caller, services.clock.time_ns())
     headers = admit(exchange, Usage())
     inspection: Inspection
     if conversation is not None:
-        inspection = services.pipeline.inspect_request(conversation)
+        inspection = pipeline.inspect_request(conversation)
     else:
-        inspection = services.pipeline.inspect_text(asked.text or "", asked.direction, asked.channel)
+        inspection = pipeline.inspect_text(asked.text or "", asked.direction, asked.channel)
     exchange.prompt_inspected(inspection)
     exchange.end("answered")
     result = ScanResult(

@@ -9,8 +9,8 @@ from shared.admission.idempotency import Idempotency
 from shared.admission.port import Admission
 from shared.audit.port import Trail
 from shared.clock import Clock
-from shared.guards.pipeline import Pipeline
 from shared.guards.receipt import ReceiptSigner
+from shared.guards.tenants import Pipelines
 from shared.identity.addresses import AddressCap
 from shared.identity.authenticate import Authenticator
 from shared.models.client import ModelClient
@@ -28,7 +28,7 @@ class Services:
     switch: KillSwitch
     admission: Admission
     idempotency: Idempotency
-    pipeline: Pipeline
+    pipelines: Pipelines
     model: ModelClient
     trail: Trail
     signer: Callable[[], ReceiptSigner]

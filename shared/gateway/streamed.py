@@ -48,7 +48,7 @@ class StreamedAnswer:
         self._exchange = exchange
         self._once = once
         self._upstream = upstream
-        self._guarded = GuardedAnswer(exchange.services.pipeline, asked)
+        self._guarded = GuardedAnswer(exchange.pipeline, asked)
         self._wants_usage = wants_usage
         self._choices = asked.n or 1
         self._allowance = OutputAllowance(exchange.estimate.completion_tokens if exchange.estimate else 0)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from shared.errors import BadRequest
+from shared.guards.allowed import AllowedPhrases
 from shared.guards.injection import injection_guard
 from shared.guards.inspection import AnswerInspection, Armed, Inspection, RequestInspection, Scan, told
 from shared.guards.output import Expected, OutputGuard
@@ -18,7 +19,7 @@ from shared.guards.redaction import redact
 from shared.guards.sizes import check_sizes
 from shared.guards.suspicious import suspicious_guard
 from shared.models.wire import AnswerMessage, ChatCompletion, ChatRequest
-from shared.policy.types import GuardRule, Guards
+from shared.policy.types import GuardRule, Guards, SizeLimits
 from shared.text.canonical import Text
 
 
@@ -68,9 +69,15 @@ class Pipeline:
 
     def __init__(self, policy: Guards, guards: Sequence[Armed[Guard]] | None = None) -> None:
         self._policy = policy
+        self._allowed = AllowedPhrases(policy.allow)
         self._texts = tuple(text_guards(policy) if guards is None else guards)
         output = None if policy.output.mode == "off" else OutputGuard(policy.output, policy.sizes.answer_characters)
         self.output: Armed[OutputGuard] = Armed("output", policy.output, frozenset({"output"}), output)
+
+    @property
+    def sizes(self) -> SizeLimits:
+        """What is refused as too large."""
+        return self._policy.sizes
 
     def check_request(self, request: ChatRequest) -> None:
         """Refuse what no guard needs to look at: call it before anything is charged.
@@ -95,7 +102,10 @@ class Pipeline:
         scan = self.scan("input")
         prompt = canonical_text(texts)
         scan.bytes_seen = len(prompt.encode()) - max(len(texts) - 1, 0)
-        found = scan.over(self.guards("input"), parts.texts, texts)
+        found = [
+            self._allowed.apply(text.original, findings)
+            for text, findings in zip(texts, scan.over(self.guards("input"), parts.texts, texts), strict=True)
+        ]
         findings = [finding for per_part in found for finding in per_part]
         return RequestInspection(
             direction="input",
@@ -142,6 +152,8 @@ class Pipeline:
         canonical = read.canonical.text
         scan.bytes_seen = len(canonical.encode())
         (found,) = scan.over(self.guards(direction), [part], [read])
+        if direction == "input":
+            found = self._allowed.apply(text, found)
         if direction == "output" and (output := self.output.guard) is not None:
             found += scan.attempt(self.output, partial(output.oversize, len(canonical)))
         return Inspection(

@@ -44,7 +44,7 @@ class Finding:
     """What the policy does about it; in ``monitor`` mode it is reported only."""
 
     enforced: bool = True
-    """False where the guard runs in monitor mode: reported, not acted on."""
+    """False where the guard runs in monitor mode, or the policy allows the phrase: reported, not acted on."""
 
     part: str = ""
     """The part of the request or answer, as ``messages[0].content``."""

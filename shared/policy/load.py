@@ -79,7 +79,7 @@ def load_policy(path: Path | None = None) -> Policy:
         faults += _contradictions(msgspec.convert(_without(tree, faults), PolicyFile))
     if faults:
         raise ConfigurationError([Fault(f"{source}: {fault.path}", fault.problem) for fault in faults])
-    file = msgspec.convert(tree, PolicyFile)
+    file = msgspec.convert(_with_tenants(tree), PolicyFile)
     return Policy(file, hashlib.sha256(msgspec.json.encode(file, order="deterministic")).hexdigest(), source)
 
 
@@ -150,6 +150,22 @@ def _without(tree: dict[Any, Any], faults: list[Fault]) -> dict[Any, Any]:
         faulty |= {"upstreams", "models"}
     known = PolicyFile.__struct_fields__
     return {name: part for name, part in tree.items() if name in known and name not in faulty}
+
+
+def _with_tenants(tree: dict[Any, Any]) -> dict[Any, Any]:
+    """The policy, sound, where each tenant's guards are whole: its own fields over the policy's."""
+    tenants = {
+        name: {**tenant, "guards": _over(tree.get("guards", {}), tenant.get("guards", {}))}
+        for name, tenant in tree.get("tenants", {}).items()
+    }
+    return {**tree, "tenants": tenants} if tenants else tree
+
+
+def _over(base: Any, above: Any) -> Any:
+    """``above`` laid over ``base``: maps field by field, anything else whole."""
+    if not (isinstance(base, dict) and isinstance(above, dict)):
+        return above
+    return {**base, **{name: _over(base.get(name), value) for name, value in above.items()}}
 
 
 def _contradictions(file: PolicyFile) -> Iterator[Fault]:

@@ -5,6 +5,7 @@ Every field has a safe default; unknown fields are refused with their path.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
@@ -229,6 +230,24 @@ class SizeLimits(Section, frozen=True):
     """All text of one answer together."""
 
 
+class AllowedPhrase(Section, frozen=True):
+    """Words that a guard takes for an attack and that are none here, for a time."""
+
+    phrase: Annotated[str, Meta(min_length=8, max_length=256)]
+    """Read without regard to case, and with any white space between its words."""
+
+    until: date
+    """The last day (UTC) on which it counts, such as 2027-01-31."""
+
+    guards: Annotated[list[Literal["injection", "suspicious"]], Meta(min_length=1)] = field(
+        default_factory=lambda: ["injection"]
+    )
+    """Whose findings within the phrase are reported and not acted on."""
+
+    reason: Annotated[str, Meta(max_length=256)] = ""
+    """For whoever reads the policy later."""
+
+
 class Guards(Section, frozen=True):
     """The guards and what each does about its findings."""
 
@@ -238,8 +257,18 @@ class Guards(Section, frozen=True):
     output: GuardRule = field(default_factory=GuardRule)
     """Validates the answer: declared tools only, JSON where JSON was asked for, sound text."""
 
+    allow: Annotated[list[AllowedPhrase], Meta(max_length=256)] = field(default_factory=list)
+    """Phrases in prompts that are no attack."""
+
     allow_unscanned_parts: bool = False
     """Whether images, recordings and files, which no guard can read, are let through (and reported)."""
+
+
+class TenantPolicy(Section, frozen=True):
+    """What is different for one tenant."""
+
+    guards: Guards = field(default_factory=Guards)
+    """What is given here goes over the policy's own ``guards``, field by field; what is not given stays as there."""
 
 
 # --- identity and edge --------------------------------------------------------------------------
@@ -423,6 +452,9 @@ class PolicyFile(Section, frozen=True):
     )
     admission: AdmissionPolicy = field(default_factory=AdmissionPolicy)
     guards: Guards = field(default_factory=Guards)
+    tenants: dict[Slug, TenantPolicy] = field(default_factory=dict)
+    """By the tenant's name: what is different for its callers."""
+
     identity: Identity = field(default_factory=Identity)
     cors: Cors = field(default_factory=Cors)
     audit: Audit = field(default_factory=Audit)
