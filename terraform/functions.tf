@@ -5,7 +5,7 @@ locals {
   functions = {
     guard = {
       description     = "Authenticates, limits and inspects every call, and asks model."
-      settings        = ["documents", "events", "secrets", "model_url", "identity"]
+      settings        = concat(["documents", "events", "secrets", "model_url", "identity"], local.sealed_content ? ["content_key"] : [])
       timeout_seconds = min(3600, local.call_seconds + 60)
       scale           = { concurrency = 40, cpu = "1", memory = "512Mi", min_instances = 0, max_instances = 20 }
     }
@@ -55,6 +55,7 @@ locals {
 
   settings = {
     alerts                = "pubsub://${var.project}/${module.alerts.name}"
+    content_key           = module.keys.content_key
     documents             = module.documents.uri
     events                = "pubsub://${var.project}/${module.events.name}"
     guard_service_account = "${local.names.guard}@${var.project}.iam.gserviceaccount.com"

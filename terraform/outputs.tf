@@ -22,12 +22,20 @@ output "model_armor_template" {
   value       = join("", module.model_armor[*].template)
 }
 
-output "settings" {
-  description = "Environment variables with which an operator's own command `wardgate` works on this environment."
-  value       = merge({ WARDGATE_ENV = "production" }, { for name, value in local.settings : "WARDGATE_${upper(name)}" => value })
-}
-
 output "url" {
   description = "Where clients call guard."
   value       = local.edge ? "https://${sort(var.domains)[0]}" : module.function["guard"].url
+}
+
+output "wardgate" {
+  description = "Where everything is, for `wardgate --config`: the settings by their names, guard's address, the operators' account, the dead letters."
+  value = merge(
+    { for name in ["alerts", "documents", "events", "objects", "secrets", "signer", "warehouse"] : name => local.settings[name] },
+    local.sealed_content ? { content_key = local.settings.content_key } : {},
+    {
+      dead_letters     = "projects/${var.project}/subscriptions/${module.events.dead_letters}"
+      guard_url        = local.edge ? "https://${sort(var.domains)[0]}" : module.function["guard"].url
+      operator_account = local.operator_email
+    },
+  )
 }

@@ -8,7 +8,7 @@ locals {
       audit-signing-key   = [] # Cloud KMS signs here; rotate_secrets makes it all the same
       receipt-signing-key = ["guard"]
     },
-    local.sealed_content ? { content-key = ["guard"] } : {},
+    local.sealed_content ? { content-key = [] } : {}, # Cloud KMS wraps here; rotate_secrets makes it all the same
   )
 
   secret_readers = merge({ for name in local.upstream_keys : name => ["model"] }, local.held_secrets)

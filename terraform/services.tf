@@ -44,6 +44,7 @@ locals {
     firestore        = "serviceAccount:service-${local.number}@gcp-sa-firestore.iam.gserviceaccount.com"
     pubsub           = "serviceAccount:service-${local.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
     run              = "serviceAccount:service-${local.number}@serverless-robot-prod.iam.gserviceaccount.com"
+    logging          = join("", [for settings in data.google_logging_project_cmek_settings.this : "serviceAccount:${settings.service_account_id}"])
     secretmanager    = "serviceAccount:service-${local.number}@gcp-sa-secretmanager.iam.gserviceaccount.com"
     storage          = "serviceAccount:service-${local.number}@gs-project-accounts.iam.gserviceaccount.com"
   }
@@ -64,7 +65,12 @@ resource "google_project_service_identity" "this" {
   depends_on = [google_project_service.this]
 }
 
-# These two come to be when they are asked for.
+# These come to be when they are asked for.
+data "google_logging_project_cmek_settings" "this" {
+  for_each = toset(var.cmek ? ["logging"] : [])
+  project  = var.project
+}
+
 data "google_storage_project_service_account" "this" {
   for_each   = toset(var.cmek ? ["storage"] : [])
   project    = var.project

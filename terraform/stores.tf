@@ -7,11 +7,13 @@ module "keys" {
   name       = var.name
   encrypt    = var.cmek
   encrypters = local.encrypters
+  sealers    = local.sealed_content ? { guard = module.function["guard"].member } : {}
   signers    = { audit_seal = module.function["audit_seal"].member }
   labels     = local.labels
   depends_on = [
     google_project_service.this,
     google_project_service_identity.this,
+    data.google_logging_project_cmek_settings.this,
     data.google_bigquery_default_service_account.this,
     data.google_storage_project_service_account.this,
   ]
@@ -28,9 +30,9 @@ module "documents" {
   unindexed = [
     "admission", "alert_counters", "alert_seen", "alerts", "audit_heads", "audit_subjects", "idempotency", "keys", "rotation",
   ]
-  users = {
+  users = merge(local.operators, {
     for name in ["guard", "audit_alerts", "audit_seal", "rotate_secrets"] : name => module.function[name].member
-  }
+  })
   viewers    = { model = module.function["model"].member }
   depends_on = [google_project_service.this]
 }

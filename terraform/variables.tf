@@ -54,6 +54,11 @@ variable "locations" {
   })
   nullable = false
   default  = {}
+
+  validation {
+    condition     = var.cmek ? alltrue([for location in values(var.locations) : contains(["", var.region], location)]) : true
+    error_message = "With cmek all locations must be the region, since a key serves data in its own location only."
+  }
 }
 
 variable "model_armor" {
@@ -72,6 +77,18 @@ variable "name" {
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{2,12}[a-z0-9]$", var.name))
     error_message = "The name must be 4 to 14 lower-case letters, digits or hyphens, begin with a letter and not end with a hyphen, since names of service accounts begin with it."
+  }
+}
+
+variable "operators" {
+  description = "IAM principals that run Wardgate with its command, such as group:sre@example.com."
+  type        = set(string)
+  nullable    = false
+  default     = []
+
+  validation {
+    condition     = alltrue([for principal in var.operators : can(regex("^(user|group|serviceAccount|principal|principalSet):", principal))])
+    error_message = "Every operator must be an IAM principal, such as group:sre@example.com."
   }
 }
 

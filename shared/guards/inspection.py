@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +19,7 @@ from shared.guards.port import (
     Finding,
     Guard,
     GuardRun,
+    Reviewer,
     RunStatus,
     Verdict,
     verdict_of,
@@ -124,7 +126,9 @@ class Scan:
         self.faults: dict[str, str] = {}
         self._guards = guards
 
-    def over(self, guards: Sequence[Armed[Guard]], parts: Sequence[Part], texts: Sequence[Text]) -> list[list[Finding]]:
+    def over(
+        self, guards: Sequence[Armed[Guard | Reviewer]], parts: Sequence[Part], texts: Sequence[Text]
+    ) -> list[list[Finding]]:
         """What text guards find in ``parts``, read as ``texts``: a list for each part, in order of their spans."""
         found: list[list[Finding]] = [[] for _ in parts]
         joined = SEPARATOR.join([view.text for text in texts for view in text.views])
@@ -174,7 +178,7 @@ class Scan:
 
 
 def _look(
-    armed: Armed[Guard], direction: Direction, joined: str, parts: Sequence[Part], texts: Sequence[Text]
+    armed: Armed[Guard | Reviewer], direction: Direction, joined: str, parts: Sequence[Part], texts: Sequence[Text]
 ) -> list[tuple[int, Finding]]:
     """What one guard finds, with the index of its part; one look at everything first, which mostly suffices.
 
@@ -182,15 +186,23 @@ def _look(
     of; to find the rest would let a caller buy much work with a short request.
     """
     guard = armed.guard
+    if isinstance(guard, Reviewer):
+        found = guard.review([text.canonical.text for text in texts], direction)
+        return [(index, _in_original(finding, texts[index])) for index, finding in found]
     if guard is None or guard.clears(joined):
         return []
     cuts = armed.cuts(direction)
-    found: list[tuple[int, Finding]] = []
+    found = []
     for index, (part, text) in enumerate(zip(parts, texts, strict=True)):
         found += [(index, finding) for finding in guard.inspect(text, Context(direction, part.channel))]
         if len(found) >= MOST_FINDINGS and not cuts:
             break
     return found
+
+
+def _in_original(finding: Finding, text: Text) -> Finding:
+    """A finding in a canonical text, located in the text as it came."""
+    return replace(finding, span=text.canonical.span(*finding.span))
 
 
 def told(findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -12,9 +12,10 @@ from shared.errors import BadRequest
 from shared.guards.allowed import AllowedPhrases
 from shared.guards.injection import injection_guard
 from shared.guards.inspection import AnswerInspection, Armed, Inspection, RequestInspection, Scan, told
+from shared.guards.model_armor import model_armor_guard
 from shared.guards.output import Expected, OutputGuard
 from shared.guards.parts import Part, Parts, answer_parts, canonical_text, request_parts, with_texts
-from shared.guards.port import Channel, Direction, Finding, Guard, GuardRun
+from shared.guards.port import Channel, Direction, Finding, Guard, GuardRun, Reviewer
 from shared.guards.redaction import redact
 from shared.guards.sizes import check_sizes
 from shared.guards.suspicious import suspicious_guard
@@ -30,7 +31,7 @@ class TextGuard(msgspec.Struct, frozen=True):
     """Also the field of the policy's ``guards`` that holds its rule."""
 
     directions: frozenset[str]
-    make: Callable[[Any], Guard]
+    make: Callable[[Any], Guard | Reviewer]
     """From that rule."""
 
 
@@ -39,11 +40,12 @@ _PROMPTS, _BOTH = frozenset({"input"}), frozenset({"input", "output"})
 TEXT_GUARDS = (
     TextGuard("injection", _PROMPTS, injection_guard),
     TextGuard("suspicious", _BOTH, suspicious_guard),
+    TextGuard("model_armor", _BOTH, model_armor_guard),
 )
 """In the order in which they run and are reported."""
 
 
-def text_guards(policy: Guards) -> tuple[Armed[Guard], ...]:
+def text_guards(policy: Guards) -> tuple[Armed[Guard | Reviewer], ...]:
     """The guards over text, as the policy arms them.
 
     Raises:
@@ -52,7 +54,7 @@ def text_guards(policy: Guards) -> tuple[Armed[Guard], ...]:
     return tuple(_armed(each, getattr(policy, each.name)) for each in TEXT_GUARDS)
 
 
-def _armed(guard: TextGuard, rule: GuardRule) -> Armed[Guard]:
+def _armed(guard: TextGuard, rule: GuardRule) -> Armed[Guard | Reviewer]:
     return Armed(guard.name, rule, guard.directions, None if rule.mode == "off" else guard.make(rule))
 
 
@@ -67,7 +69,7 @@ class Pipeline:
         ValueError: A guard's rules do not compile.
     """
 
-    def __init__(self, policy: Guards, guards: Sequence[Armed[Guard]] | None = None) -> None:
+    def __init__(self, policy: Guards, guards: Sequence[Armed[Guard | Reviewer]] | None = None) -> None:
         self._policy = policy
         self._allowed = AllowedPhrases(policy.allow)
         self._texts = tuple(text_guards(policy) if guards is None else guards)
@@ -169,7 +171,7 @@ class Pipeline:
         """The guards of a direction that was never reached, for an honest receipt."""
         return tuple(GuardRun(armed.name, direction, "skipped", 0) for armed in self._armed(direction))
 
-    def guards(self, direction: Direction) -> tuple[Armed[Guard], ...]:
+    def guards(self, direction: Direction) -> tuple[Armed[Guard | Reviewer], ...]:
         """The guards over text of one direction, also those that are off."""
         return tuple(armed for armed in self._texts if direction in armed.directions)
 
@@ -177,7 +179,7 @@ class Pipeline:
         """A new pass of all guards of one direction."""
         return Scan(direction, self._armed(direction))
 
-    def _armed(self, direction: Direction) -> tuple[Armed[Guard | OutputGuard], ...]:
+    def _armed(self, direction: Direction) -> tuple[Armed[Guard | Reviewer | OutputGuard], ...]:
         return (*self.guards(direction), self.output) if direction == "output" else self.guards(direction)
 
     def _refuse_unscannable(self, parts: Parts) -> None:

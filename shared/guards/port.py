@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -132,6 +133,21 @@ class Guard(Protocol):
 
     def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
         """Findings in ``text``, in order of their spans."""
+
+
+class Reviewer(ABC):
+    """A guard that looks at all texts at once, as one that asks somebody else: a question for each would take too long.
+
+    It may fail, which its fail mode decides about, and judges only what is whole.
+    """
+
+    name: str
+    directions: frozenset[str]
+    reach: Reach
+
+    @abstractmethod
+    def review(self, texts: Sequence[str], direction: Direction) -> list[tuple[int, Finding]]:
+        """Findings in canonical texts, each with the index of its text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def load_policy(path: Path | None = None) -> Policy:
     tree = {} if tree is None else tree
     faults = list(_faults(tree, PolicyFile, ""))
     if isinstance(tree, dict):
-        faults += _contradictions(msgspec.convert(_without(tree, faults), PolicyFile))
+        faults += _contradictions(msgspec.convert(_with_tenants(_without(tree, faults)), PolicyFile))
     if faults:
         raise ConfigurationError([Fault(f"{source}: {fault.path}", fault.problem) for fault in faults])
     file = msgspec.convert(_with_tenants(tree), PolicyFile)
@@ -178,6 +178,10 @@ def _contradictions(file: PolicyFile) -> Iterator[Fault]:
                     f"models.{alias}.targets[{index}].upstream",
                     f"'{target.upstream}' is not under upstreams (there: {known}).",
                 )
+    tenants = {f"tenants.{name}.guards": tenant.guards for name, tenant in file.tenants.items()}
+    for path, guards in {"guards": file.guards, **tenants}.items():
+        if guards.model_armor.mode != "off" and guards.model_armor.template is None:
+            yield Fault(f"{path}.model_armor.template", "is needed, unless 'mode: off' is given.")
     names: set[str] = set()
     for index, limit in enumerate(file.limits):
         if limit.name in names:

@@ -209,6 +209,26 @@ class SuspiciousRule(GuardRule, frozen=True):
     """Words to look for; None: the terms that ship with Wardgate."""
 
 
+class ModelArmorRule(GuardRule, frozen=True):
+    """Google's Model Armor, which prompts and answers are sent to; off unless a template is named."""
+
+    action: Literal["block", "flag"] = "block"
+    """It cannot say what to cut out."""
+
+    mode: Literal["enforce", "monitor", "off"] = "off"
+    template: Annotated[str, Meta(pattern=r"^projects/[^/]+/locations/[a-z0-9-]+/templates/[^/]+$(?!\n)")] | None = None
+    """``projects/P/locations/L/templates/T``; what its filters are is said there."""
+
+    deadline_ms: Annotated[int, Meta(ge=50, le=30_000)] = 1500
+    """For all that one request, or one answer, has to have screened."""
+
+    chunk_characters: Annotated[int, Meta(ge=200, le=40_000)] = 2000
+    """Longest text of one call. Model Armor's injection filter skips what has too many tokens."""
+
+    base_url: Url | None = None
+    """Another address for the same API, such as a Private Service Connect endpoint."""
+
+
 class SizeLimits(Section, frozen=True):
     """Sizes beyond which a request is refused whole; nothing is ever cut."""
 
@@ -257,6 +277,7 @@ class Guards(Section, frozen=True):
     output: GuardRule = field(default_factory=GuardRule)
     """Validates the answer: declared tools only, JSON where JSON was asked for, sound text."""
 
+    model_armor: ModelArmorRule = field(default_factory=ModelArmorRule)
     allow: Annotated[list[AllowedPhrase], Meta(max_length=256)] = field(default_factory=list)
     """Phrases in prompts that are no attack."""
 

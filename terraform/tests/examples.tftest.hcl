@@ -6,6 +6,11 @@ mock_provider "google" {
       number = "123456789012"
     }
   }
+  mock_data "google_logging_project_cmek_settings" {
+    defaults = {
+      service_account_id = "cmek-p123456789012@gcp-sa-logging.iam.gserviceaccount.com"
+    }
+  }
 }
 
 mock_provider "google-beta" {}

@@ -39,6 +39,12 @@ class Resource:
     values: dict[str, Any]
     """What is known of it; what is known only after it is made is missing."""
 
+    @property
+    def module(self) -> str:
+        """The name of the innermost module that it is in; empty: the root."""
+        inside = self.address.rpartition(".google_")[0] or self.address.rpartition(".terraform_data")[0]
+        return inside.rpartition("module.")[2].partition("[")[0].partition(".")[0]
+
     def block(self, *path: str) -> dict[str, Any]:
         """The one nested block at a path, as in ``block("service_config")``; empty where there is none."""
         value: Any = self.values
@@ -120,14 +126,16 @@ def _runs(output: str) -> Iterator[Run]:
     plans: dict[str, Plan] = {}
     faults: dict[str, list[str]] = {}
     for line in output.splitlines():
-        message = json.loads(line)
+        # The schemas, megabytes in every plan, stand behind the rest of it.
+        plan, cut, _ = line.partition(',"provider_format_version":')
+        message = json.loads(f"{plan}}}}}") if cut else json.loads(line)
         name = f"{Path(message.get('@testfile', '')).name.removesuffix('.tftest.hcl')}/{message.get('@testrun', '')}"
-        match message["type"]:
-            case "test_run" if message["test_run"]["progress"] == "complete":
-                statuses[name] = message["test_run"]["status"]
-            case "test_plan":
-                plans[name] = _plan(name, message["test_plan"])
-            case "diagnostic":
+        match message:
+            case {"test_run": {"progress": "complete", "status": status}}:
+                statuses[name] = status
+            case {"test_plan": {"resource_changes": _} as shown}:  # missing where a variable was refused
+                plans[name] = _plan(name, shown)
+            case {"diagnostic": _}:
                 said = message["diagnostic"]
                 faults.setdefault(name, []).append(f"{said['summary']}: {said['detail']}")
     for name in statuses | faults:

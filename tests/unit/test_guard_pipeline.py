@@ -56,6 +56,7 @@ def test_a_harmless_request_goes_on_as_the_same_object() -> None:
     assert [(run.guard, run.direction, run.status, run.bytes_seen) for run in inspection.runs] == [
         ("injection", "input", "ran", 30),
         ("suspicious", "input", "ran", 30),
+        ("model_armor", "input", "skipped", 0),
     ]
 
 
@@ -184,6 +185,7 @@ def test_off_means_not_run_and_says_so() -> None:
 def test_guards_of_a_direction_that_was_not_reached_are_skipped() -> None:
     assert [(run.guard, run.status) for run in DEFAULT.not_run("output")] == [
         ("suspicious", "skipped"),
+        ("model_armor", "skipped"),
         ("output", "skipped"),
     ]
 
@@ -243,6 +245,7 @@ def test_a_harmless_answer_goes_on_as_the_same_object() -> None:
     assert inspection.text == "Paris."
     assert [(run.guard, run.status, run.bytes_seen) for run in inspection.runs] == [
         ("suspicious", "ran", 6),
+        ("model_armor", "skipped", 0),
         ("output", "ran", 6),
     ]
 

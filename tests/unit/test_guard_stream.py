@@ -231,6 +231,7 @@ def test_a_broken_stream_is_reported_as_far_as_it_came() -> None:
     assert inspection.completion.choices[0].message.content == "the [FILTERED] of " + "x" * 21
     assert [(run.guard, run.status, run.bytes_seen) for run in inspection.runs] == [
         ("suspicious", "ran", 52),
+        ("model_armor", "skipped", 0),
         ("output", "ran", 52),
     ]
 

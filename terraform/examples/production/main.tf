@@ -37,7 +37,7 @@ module "wardgate" {
   private_ingress = true
   cmek            = true
   model_armor     = true
-  locations       = { bigquery = "EU" }
+  operators       = ["group:sre@example.com"]
   labels          = { environment = "production" }
 
   archive = {

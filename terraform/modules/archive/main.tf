@@ -1,6 +1,8 @@
 # Evidence: the bucket of audit events and checkpoints, and the log bucket of what Google's own audit logs say about it.
 
 resource "google_storage_bucket" "evidence" {
+  #checkov:skip=CKV_GCP_62:Cloud Audit Logs have every read and write of it; usage logs would add nothing.
+  #checkov:skip=CKV_GCP_78:The retention policy forbids replacing and deleting, so that there would never be versions.
   project                     = var.project
   name                        = "${var.project}-${var.name}-evidence"
   location                    = var.region
@@ -76,8 +78,8 @@ resource "google_logging_project_sink" "audit" {
   unique_writer_identity = true # in the same project it needs no grant
 }
 
-# Reads of secrets, of keys and of the evidence leave no trace unless they are asked for.
-resource "google_project_iam_audit_config" "reads" {
+# Who reads or writes secrets, keys and evidence leaves no trace unless that is asked for.
+resource "google_project_iam_audit_config" "access" {
   for_each = toset(["cloudkms.googleapis.com", "secretmanager.googleapis.com", "storage.googleapis.com"])
   project  = var.project
   service  = each.value
@@ -87,5 +89,8 @@ resource "google_project_iam_audit_config" "reads" {
   }
   audit_log_config {
     log_type = "DATA_READ"
+  }
+  audit_log_config {
+    log_type = "DATA_WRITE"
   }
 }

@@ -9,7 +9,6 @@ locals {
     [
       { priority = 1000, preview = false, description = "Scanners.", expression = "evaluatePreconfiguredWaf('scannerdetection-v33-stable', {'sensitivity': 1})" },
       { priority = 1010, preview = false, description = "Attacks on the protocol.", expression = "evaluatePreconfiguredWaf('protocolattack-v33-stable', {'sensitivity': 1})" },
-      { priority = 1020, preview = false, description = "Log4j and its like, where no prompt can be.", expression = "!${local.to_api} && evaluatePreconfiguredWaf('cve-canary', {'sensitivity': 1})" },
     ],
     [for index, name in local.texts : {
       priority    = 1100 + 10 * index
@@ -31,6 +30,7 @@ resource "google_compute_security_policy" "this" {
   name        = var.name
   description = "What reaches guard."
   type        = "CLOUD_ARMOR"
+  labels      = var.labels
 
   advanced_options_config {
     json_parsing = "STANDARD"
@@ -55,6 +55,18 @@ resource "google_compute_security_policy" "this" {
         expr {
           expression = rule.value.expression
         }
+      }
+    }
+  }
+
+  rule {
+    action      = "deny(403)"
+    priority    = 1020
+    preview     = false
+    description = "Log4j and its like, where no prompt can be."
+    match {
+      expr {
+        expression = "!request.path.startsWith('/v1/') && evaluatePreconfiguredWaf('cve-canary', {'sensitivity': 1})"
       }
     }
   }

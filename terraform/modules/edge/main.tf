@@ -5,6 +5,7 @@ resource "google_compute_global_address" "this" {
   name         = var.name
   address_type = "EXTERNAL"
   ip_version   = "IPV4"
+  labels       = var.labels
 }
 
 resource "google_compute_region_network_endpoint_group" "guard" {

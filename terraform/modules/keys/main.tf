@@ -1,4 +1,4 @@
-# Keys in Cloud KMS: the one that signs checkpoints, and the one that encrypts data where that is asked for.
+# Keys in Cloud KMS: the one that signs checkpoints; where asked for, one for data and one for sealed prompts.
 
 resource "google_kms_key_ring" "this" {
   project  = var.project
@@ -31,6 +31,29 @@ resource "google_kms_crypto_key_iam_member" "signers" {
   for_each      = var.signers
   crypto_key_id = "${local.ring}/cryptoKeys/${google_kms_crypto_key.signing.name}"
   role          = "roles/cloudkms.signerVerifier" # signs, and reads the public key
+  member        = each.value
+}
+
+# --- sealed prompts: wraps each subject's key, and is no other service's ---------------------------
+
+resource "google_kms_crypto_key" "content" {
+  for_each                   = toset(length(var.sealers) > 0 ? ["content"] : [])
+  key_ring                   = local.ring
+  name                       = each.value
+  purpose                    = "ENCRYPT_DECRYPT"
+  rotation_period            = "7776000s" # 90 days; older versions go on opening what they sealed
+  destroy_scheduled_duration = "2592000s"
+  labels                     = var.labels
+
+  lifecycle {
+    prevent_destroy = true # with it goes every sealed prompt
+  }
+}
+
+resource "google_kms_crypto_key_iam_member" "sealers" {
+  for_each      = var.sealers
+  crypto_key_id = "${local.ring}/cryptoKeys/${google_kms_crypto_key.content["content"].name}"
+  role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
   member        = each.value
 }
 

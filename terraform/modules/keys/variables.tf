@@ -37,6 +37,13 @@ variable "region" {
   nullable    = false
 }
 
+variable "sealers" {
+  description = "IAM members that wrap and unwrap the keys of sealed prompts, by a name for each; none: there is no such key."
+  type        = map(string)
+  nullable    = false
+  default     = {}
+}
+
 variable "signers" {
   description = "IAM members that sign checkpoints, by a name for each."
   type        = map(string)

@@ -1,4 +1,4 @@
 output "ids" {
-  description = "Names of the secrets."
-  value       = sort([for secret in google_secret_manager_secret.this : secret.secret_id])
+  description = "Names of the secrets, by their names: known once they are there."
+  value       = { for name, secret in google_secret_manager_secret.this : name => secret.secret_id }
 }

@@ -19,9 +19,9 @@ resource "google_pubsub_topic" "this" {
   labels                     = var.labels
   message_retention_duration = "604800s" # so that a subscription can be taken back in time
 
+  # Where messages lie; Secret Manager and operators publish and pull from anywhere.
   message_storage_policy {
     allowed_persistence_regions = [var.region]
-    enforce_in_transit          = true
   }
 
   dynamic "schema_settings" {
@@ -123,9 +123,9 @@ resource "google_pubsub_topic" "dead_letters" {
   labels                     = var.labels
   message_retention_duration = "2678400s" # 31 days, the longest there is
 
+  # Where messages lie; Secret Manager and operators publish and pull from anywhere.
   message_storage_policy {
     allowed_persistence_regions = [var.region]
-    enforce_in_transit          = true
   }
 }
 

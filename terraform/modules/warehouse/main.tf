@@ -49,12 +49,13 @@ resource "google_bigquery_table" "rows" {
 }
 
 resource "google_bigquery_table" "views" {
+  #checkov:skip=CKV_GCP_80:A view holds no data.
   for_each            = toset(["events", "findings"])
   project             = var.project
   dataset_id          = google_bigquery_dataset.this.dataset_id
   table_id            = each.value
   description         = "The table's ${each.value}, each once."
-  deletion_protection = false # holds no data
+  deletion_protection = var.deletion_protection
   labels              = var.labels
 
   view {
