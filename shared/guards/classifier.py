@@ -20,7 +20,8 @@ from shared.guards.linear import BUCKETS, WORD, LinearModel, Window
 from shared.guards.port import Channel
 from shared.policy.types import Thresholds
 from shared.shapes import prepare
-from shared.text.canonical import Text, View
+from shared.text.canonical import Text
+from shared.text.views import View
 
 KIND = "classifier"
 MODEL = Path(__file__).with_name("injection_model.json")
@@ -59,7 +60,7 @@ class Suspicion(msgspec.Struct, frozen=True):
 
 
 class Classifier:
-    """Judges text by windows, in every view of it."""
+    """Judges text by windows, in every reading of it."""
 
     def __init__(self, user: LinearModel, fetched: LinearModel, thresholds: Thresholds) -> None:
         self._models: dict[Channel, LinearModel] = {"user": user, "document": fetched, "tool": fetched}
@@ -70,10 +71,10 @@ class Classifier:
         }
 
     def find(self, text: Text, channel: Channel) -> list[Suspicion]:
-        """The places whose score is above the channel's threshold, by their start; each view tells its own."""
+        """The places whose score is above the channel's threshold, by their start; each reading tells its own."""
         model, least = self._models[channel], self._least[channel]
         found: dict[tuple[int, int], float] = {}
-        for view in text.views:
+        for view in text.readings:
             windows = [window for window in model.windows(view.text) if window.score > least]
             for start, end, score in _places(view, windows) if windows else ():
                 span = view.span(start, end)

@@ -6,15 +6,14 @@ it a new persona, and jailbreaks by name. A classifier judges what is said in ot
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from shared.guards.classifier import KIND as CLASSIFIER
-from shared.guards.classifier import MODEL, load_classifier
+from shared.guards.classifier import Classifier, load_classifier
 from shared.guards.owasp import PROMPT_INJECTION
 from shared.guards.patterns import PatternGuard, Rule
 from shared.guards.port import Context, Finding, Reach
-from shared.policy.types import InjectionRule
+from shared.policy.types import InjectionPolicy, Thresholds
 from shared.text.canonical import Text
 
 _GAP = r"[\s\p{Z}]{1,16}"
@@ -156,13 +155,15 @@ class InjectionGuard:
     directions = frozenset({"input"})
     reach = Reach(None)
 
-    def __init__(self, policy: InjectionRule, model: Path = MODEL) -> None:
+    def __init__(
+        self, policy: InjectionPolicy, classifier: Callable[[Thresholds], Classifier] = load_classifier
+    ) -> None:
         self._action = policy.action
         self._enforced = policy.mode == "enforce"
         self._rules = PatternGuard(self.name, RULES, self.directions, policy.action, enforced=self._enforced)
         self._fault: Exception | None = None
         try:
-            self._classifier = load_classifier(policy.thresholds, model)
+            self._classifier = classifier(policy.thresholds)
         except (OSError, ValueError) as error:
             self._fault = error
 
@@ -189,6 +190,6 @@ class InjectionGuard:
         return sorted([*self._rules.inspect(text, context), *found], key=lambda finding: (*finding.span, finding.kind))
 
 
-def injection_guard(policy: InjectionRule) -> InjectionGuard:
+def injection_guard(policy: InjectionPolicy) -> InjectionGuard:
     """The guard against prompt injection; it reads what goes to the model."""
     return InjectionGuard(policy)

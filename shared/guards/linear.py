@@ -130,9 +130,9 @@ class LinearModel:
         return weighed
 
 
-def spans(words: int) -> Iterator[tuple[int, int]]:
-    """The windows over so many words: together they hold every word, and any ``STRIDE`` in a row share one."""
-    for first in range(0, max(words - WINDOW + STRIDE, 1), STRIDE):
+def spans(words: int, stride: int = STRIDE) -> Iterator[tuple[int, int]]:
+    """The windows over so many words; together they hold every word."""
+    for first in range(0, max(words - WINDOW + stride, 1), stride):
         yield first, min(first + WINDOW, words)
 
 

@@ -195,7 +195,7 @@ class Thresholds(Section, frozen=True):
     """Results of tools."""
 
 
-class InjectionRule(GuardRule, frozen=True):
+class InjectionPolicy(GuardRule, frozen=True):
     """The guard against prompt injection: rules, and a classifier for what they do not know."""
 
     thresholds: Thresholds = field(default_factory=Thresholds)
@@ -272,7 +272,7 @@ class Guards(Section, frozen=True):
     """The guards and what each does about its findings."""
 
     sizes: SizeLimits = field(default_factory=SizeLimits)
-    injection: InjectionRule = field(default_factory=InjectionRule)
+    injection: InjectionPolicy = field(default_factory=InjectionPolicy)
     suspicious: SuspiciousRule = field(default_factory=SuspiciousRule)
     output: GuardRule = field(default_factory=GuardRule)
     """Validates the answer: declared tools only, JSON where JSON was asked for, sound text."""

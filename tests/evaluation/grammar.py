@@ -25,7 +25,7 @@ class Grammar:
         self._rules: dict[str, list[str]] = {}
         name = ""
         for line in source.splitlines():
-            if not line.strip() or line.startswith("# Sent") or line.startswith("# its") or line.startswith("# attack"):
+            if not line.strip() or (not name and line.startswith("#")):
                 continue
             if re.fullmatch(r"[a-z_]+:", line):
                 name = line[:-1]
@@ -40,7 +40,7 @@ class Grammar:
         chance = random.Random(f"{rule} {seed}")
         seen: set[str] = set()
         for _ in range(10 * count):
-            text = " ".join(self._expand(rule, chance).split(" ")).replace("\\n", "\n").strip()
+            text = self._expand(rule, chance).replace("\\n", "\n").strip()
             if text not in seen:
                 seen.add(text)
                 yield text
@@ -51,7 +51,9 @@ class Grammar:
         text = chance.choice(self._rules[rule])
         while True:
             chosen = _INNERMOST.sub(lambda match: chance.choice(match[1].split("|")), text)
-            filled = _RULE.sub(lambda match: self._expand(match[1], chance) if match[1] in self._rules else match[0], chosen)
+            filled = _RULE.sub(
+                lambda match: self._expand(match[1], chance) if match[1] in self._rules else match[0], chosen
+            )
             if filled == text:
                 return text
             text = filled

@@ -21,13 +21,25 @@ import scipy.sparse
 import scipy.special
 
 from shared.guards.classifier import log_odds
-from shared.guards.linear import BUCKETS, FIRST_PAIR, FIRST_TRIPLE, WORD, spans, word_features
+from shared.guards.linear import (
+    BUCKETS,
+    FIRST_PAIR,
+    FIRST_TRIPLE,
+    STRIDE,
+    WINDOW,
+    WORD,
+    LinearModel,
+    spans,
+    word_features,
+)
 from shared.text.canonical import canonicalise
 from tests.evaluation.data import MISLABELLED, Group, Source
 from tests.evaluation.grammar import GRAMMAR, Grammar
 
 Head = Literal["user", "fetched"]
 Floats = numpy.ndarray[tuple[int], numpy.dtype[numpy.float64]]
+
+HEADS: tuple[Head, ...] = ("user", "fetched")
 
 DRAWN = 4000
 """Texts drawn from each of the grammar's four rules."""
@@ -46,14 +58,11 @@ _BALANCE: dict[Head, float] = {"user": 0.25, "fetched": 0.5}
 _USERS_IN_FETCHED = 0.1
 """What harmless prompts count among harmless documents."""
 
-_TELLING = 0.5
-"""Windows of an attack within so many log odds of its highest are its telling ones."""
-
-_ITERATIONS = 60
+_ITERATIONS = 40
 
 
 class Corpus(msgspec.Struct, frozen=True):
-    """Texts as the models see them: a row of the matrix for each window of each view."""
+    """Texts as the models see them: a row of the matrix for each window of each reading."""
 
     sources: tuple[str, ...]
     groups: tuple[Group, ...]
@@ -101,8 +110,8 @@ def gather(sources: Sequence[Source], *, seed: int = SEED) -> Corpus:
     windows = [
         (index, buckets)
         for index, (*_, text) in enumerate(texts)
-        for view in canonicalise(text).views
-        for buckets in window_buckets(view.text)
+        for view in canonicalise(text).readings
+        for buckets in window_buckets(view.text, WINDOW)  # each place once: what overlaps says nothing new
     ]
     return Corpus(
         tuple(text[0] for text in texts),
@@ -114,7 +123,7 @@ def gather(sources: Sequence[Source], *, seed: int = SEED) -> Corpus:
     )
 
 
-def window_buckets(text: str) -> Iterator[list[int]]:
+def window_buckets(text: str, stride: int = STRIDE) -> Iterator[list[int]]:
     """The buckets of each window's features, as often as they occur: what a ``LinearModel`` sums, spelt out."""
     of_words: list[list[int]] = []
     checksum, pair = FIRST_PAIR, FIRST_TRIPLE
@@ -123,7 +132,7 @@ def window_buckets(text: str) -> Iterator[list[int]]:
         checksum = word.checksum
         of_words.append([*word.buckets, pair % BUCKETS, triple % BUCKETS])
     if of_words:
-        for first, end in spans(len(of_words)):
+        for first, end in spans(len(of_words), stride):
             yield [bucket for buckets in of_words[first:end] for bucket in buckets]
 
 
@@ -133,13 +142,7 @@ def fit(corpus: Corpus, head: Head, left_out: int | None = None) -> Fitted:
     if left_out is not None:
         learnt &= corpus.folds != left_out
     windows = numpy.flatnonzero(learnt[corpus.text_of])
-    start = Fitted(numpy.zeros(BUCKETS), 0.0)
-    first = _fit(corpus, windows, _importance(corpus, head, windows), start)
-    scores = first.scores(corpus, windows)
-    texts = corpus.text_of[windows]
-    telling = scores >= highest(corpus, windows, scores)[texts] - _TELLING
-    windows = windows[telling | (corpus.labels[texts] == 0)]
-    return _fit(corpus, windows, _importance(corpus, head, windows), first)
+    return _fit(corpus, windows, _importance(corpus, head, windows))
 
 
 def highest(corpus: Corpus, windows: numpy.ndarray, scores: Floats) -> Floats:
@@ -149,15 +152,21 @@ def highest(corpus: Corpus, windows: numpy.ndarray, scores: Floats) -> Floats:
     return result
 
 
-def cross_validated(corpus: Corpus, head: Head) -> Floats:
-    """The score of each text by a model that saw nothing of its source; -inf for what is never left out."""
+def unseen_scores(corpus: Corpus, fitted: Sequence[Fitted]) -> Floats:
+    """The score of each text by the model that was fitted without its fold; -inf for what is in none."""
     result = numpy.full(len(corpus), -numpy.inf)
-    for fold in sorted({int(fold) for fold in corpus.folds} - {-1}):
-        model = fit(corpus, head, left_out=fold)
+    for fold, model in enumerate(fitted):
         windows = numpy.flatnonzero(corpus.folds[corpus.text_of] == fold)
         scores = highest(corpus, windows, small(model).scores(corpus, windows))
         result = numpy.where(corpus.folds == fold, scores, result)
     return result
+
+
+def cut(corpus: Corpus, head: Head, scores: Floats) -> float:
+    """The score above which ``FALSE_POSITIVES`` of the head's harmless text lie."""
+    harmless: Group = "user" if head == "user" else "document"
+    of_group = numpy.array([group == harmless for group in corpus.groups]) & (corpus.folds >= 0) & (corpus.labels == 0)
+    return threshold(scores[of_group], FALSE_POSITIVES[head])
 
 
 def threshold(scores: Floats, share: float) -> float:
@@ -172,10 +181,15 @@ def small(model: Fitted) -> Fitted:
     return Fitted(numpy.asarray(weights, dtype=numpy.float64) * scale, model.bias)
 
 
-def shipped(model: Fitted, cut: float) -> tuple[bytes, float, float]:
-    """The weights as they are shipped, their scale, and the bias that gives what scores ``cut`` ``CALIBRATED``."""
+def shipped(model: Fitted, at: float) -> tuple[bytes, float, float]:
+    """The weights as they are shipped, their scale, and the bias by which what scored ``at`` scores ``CALIBRATED``."""
     weights, scale = _bytes(model)
-    return weights.tobytes(), scale, float(model.bias + log_odds(CALIBRATED) - cut)
+    return weights.tobytes(), scale, float(model.bias + log_odds(CALIBRATED) - at)
+
+
+def loaded(weights: bytes, scale: float, bias: float) -> LinearModel:
+    """A shipped model, as the guard runs it."""
+    return LinearModel(array("b", weights), scale, bias)
 
 
 def _bytes(model: Fitted) -> tuple[array[int], float]:
@@ -209,7 +223,7 @@ def _importance(corpus: Corpus, head: Head, windows: numpy.ndarray) -> Floats:
     return result * len(seen) / 2
 
 
-def _fit(corpus: Corpus, windows: numpy.ndarray, importance: Floats, start: Fitted) -> Fitted:
+def _fit(corpus: Corpus, windows: numpy.ndarray, importance: Floats) -> Fitted:
     matrix = corpus.matrix[windows]
     transposed = matrix.T.tocsr()
     signs = numpy.where(corpus.labels[corpus.text_of[windows]] == 1, 1.0, -1.0)
@@ -224,7 +238,7 @@ def _fit(corpus: Corpus, windows: numpy.ndarray, importance: Floats, start: Fitt
 
     found = scipy.optimize.minimize(
         loss,
-        numpy.append(start.weights, start.bias),
+        numpy.zeros(BUCKETS + 1),
         jac=True,
         method="L-BFGS-B",
         options={"maxiter": _ITERATIONS, "ftol": 1e-6},
