@@ -7,8 +7,9 @@ Each word of a text brings these features, each a bucket: CRC-32 of its UTF-8, c
 - Its n-grams of characters, ``<`` and ``>`` standing for its ends: of four characters, or of two in scripts
   that write without blanks.
 
-A window's score is the sum of its features' weights over the square root of their number, plus a bias. So
-sums up to each word tell every window, and the characters of a word are weighed once, not each time it is met.
+Each different word, pair and triple of a block of words counts once. A window is two blocks; its score is the sum of
+its features' weights over the square root of their number, plus a bias. The characters of a word that was met before
+are not weighed again.
 """
 
 from __future__ import annotations
@@ -16,20 +17,17 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections.abc import Iterator
-from itertools import accumulate
-from operator import add
 from typing import NamedTuple
 from zlib import crc32
 
 from msgspec import Struct
 
 BUCKETS = 1 << 18
-WINDOW = 64
-"""Words of a window."""
+BLOCK = 32
+"""Words in which a word that is repeated counts once."""
 
-STRIDE = 32
-"""Words from a window's start to the next one's: each place but a text's ends is in two windows."""
+WINDOW = 2 * BLOCK
+"""Words that are judged together: two blocks, and the next window begins with the second of them."""
 
 WORD = re.compile(r"[^\W_]{1,32}|[^\w\s]{1,4}")
 """Letters and digits, or a few signs. Alternatives that share no character cannot backtrack."""
@@ -98,30 +96,40 @@ class LinearModel:
 
     def windows(self, text: str) -> list[Window]:
         """Every window of ``text``, in order; none where it has no words."""
-        words = [self._known.get(word) or self._weigh(word) for word in WORD.findall(text)]
+        words = WORD.findall(text)
         if not words:
             return []
-        keys, checksums, weights, features = zip(*words, strict=True)
-        pairs = list(map(crc32, keys, (FIRST_PAIR, *checksums[:-1])))
-        triples = map(crc32, keys, (FIRST_TRIPLE, *pairs[:-1]))
-        table = self._weights
-        paired = [table[pair & _MASK] for pair in pairs]
-        tripled = [table[triple & _MASK] for triple in triples]
-        sums = list(accumulate(map(add, map(add, weights, paired), tripled), initial=0))
-        counts = list(accumulate(features, initial=0))
+        weighed = {word: self._known.get(word) or self._weigh(word) for word in set(words)}
+        read = [weighed[word] for word in words]
+        keys = [word.key for word in read]
+        pairs = list(map(crc32, keys, (FIRST_PAIR, *[word.checksum for word in read[:-1]])))
+        triples = list(map(crc32, keys, (FIRST_TRIPLE, *pairs[:-1])))
+        weight_of = self._weights.__getitem__
+        weights: list[int] = []
+        counts: list[int] = []
+        for start in range(0, len(words), BLOCK):
+            end = start + BLOCK
+            own = [weighed[word] for word in set(words[start:end])]
+            joined = [*{pair & _MASK for pair in pairs[start:end]}, *{triple & _MASK for triple in triples[start:end]}]
+            weights.append(sum([word.weight for word in own]) + sum(map(weight_of, joined)))
+            counts.append(sum([word.features for word in own]) + len(joined))
         return [
             Window(
                 first,
-                end,
-                self._bias + self._scale * (sums[end] - sums[first]) / math.sqrt(counts[end] - counts[first]),
+                min(first + WINDOW, len(words)),
+                self._bias + self._scale * sum(weights[block : block + 2]) / math.sqrt(sum(counts[block : block + 2])),
             )
-            for first, end in spans(len(words))
+            for block, first in enumerate(starts(len(words)))
         ]
+
+    def moved(self, by: float) -> LinearModel:
+        """The same weights with another bias."""
+        return LinearModel(self._weights, self._scale, self._bias + by)
 
     def _weigh(self, word: str) -> _Weighed:
         read = word_features(word)
         weight = sum([self._weights[bucket] for bucket in read.buckets])
-        weighed = _Weighed(read.key, read.checksum, weight, len(read.buckets) + 2)  # with its pair and its triple
+        weighed = _Weighed(read.key, read.checksum, weight, len(read.buckets))
         # Only letters and few of them, or signs, are remembered: no key or token outlives its request.
         if len(word) <= _LONGEST_KNOWN and (word.isalpha() or not word[0].isalnum()):
             if len(self._known) >= _MOST_KNOWN:
@@ -130,10 +138,9 @@ class LinearModel:
         return weighed
 
 
-def spans(words: int, stride: int = STRIDE) -> Iterator[tuple[int, int]]:
-    """The windows over so many words; together they hold every word."""
-    for first in range(0, max(words - WINDOW + stride, 1), stride):
-        yield first, min(first + WINDOW, words)
+def starts(words: int) -> range:
+    """Where the windows over so many words begin; together they hold every word, and most words are in two."""
+    return range(0, max(words - BLOCK, 1), BLOCK)
 
 
 def word_features(word: str) -> WordFeatures:

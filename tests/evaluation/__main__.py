@@ -20,7 +20,7 @@ from statistics import mean, median
 import msgspec
 import numpy
 
-from shared.guards.classifier import Classifier
+from shared.guards.classifier import Classifier, log_odds
 from shared.guards.injection import InjectionGuard
 from shared.guards.inspection import Armed
 from shared.guards.linear import LinearModel
@@ -31,7 +31,7 @@ from shared.policy import load_policy
 from shared.policy.types import Guards, Thresholds
 from shared.text.canonical import canonicalise
 from tests.evaluation import training
-from tests.evaluation.data import FOLDS, Group, Row, Source, read_sources
+from tests.evaluation.data import Group, Row, Source, read_sources
 from tests.evaluation.disguises import DISGUISES, hidden
 
 NEVER = Thresholds(user=1, document=1, tool=1)
@@ -107,9 +107,8 @@ def _trained(sources: Sequence[Source]) -> tuple[Held, ...]:
     _say(f"{len(corpus)} texts, {corpus.matrix.shape[0]} windows")
     heads: dict[training.Head, list[LinearModel]] = {}
     for head in training.HEADS:
-        fitted = [training.fit(corpus, head, left_out=fold) for fold in range(len(FOLDS))]
-        cut = training.cut(corpus, head, training.unseen_scores(corpus, fitted))
-        heads[head] = [training.loaded(*training.shipped(model, cut)) for model in fitted]
+        fitted, cut = training.cross_fitted(corpus, sources, head)
+        heads[head] = [model.moved(log_odds(training.CALIBRATED) - cut) for model in fitted]
         _say(f"{head}: trained {len(fitted)} times")
     return tuple(Held(*models) for models in zip(heads["user"], heads["fetched"], strict=True))
 
@@ -121,9 +120,8 @@ def _judge(sources: Sequence[Source], classifiers: Sequence[Held]) -> Iterator[J
     guards = [InjectionGuard(policy, held) for held in classifiers]
     for source in sources:
         _say(source.name)
-        group = source.group
         for row in source.rows:
-            kind: Group = group if row.label or group in ("user", "hard", "document") else "user"
+            kind = source.group_of(row)
             channel: Channel = "document" if kind in ("planted", "document") else "user"
             context = Context("input", channel)
             started = time.perf_counter()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -44,13 +45,13 @@ class Row(msgspec.Struct, frozen=True):
     source: str = ""
 
 
-class Source(msgspec.Struct, frozen=True):
+class Source(msgspec.Struct, frozen=True, dict=True):
     """The rows of one file."""
 
     name: str
     rows: tuple[Row, ...]
 
-    @property
+    @cached_property
     def group(self) -> Group:
         """What its rows are, or those of its attacks where it has any."""
         attacks = Counter(row.kind for row in self.rows if row.label)
@@ -62,7 +63,11 @@ class Source(msgspec.Struct, frozen=True):
             return "hard"
         return "document" if kind.startswith(("benign_doc", "benign_email", "benign_tool")) else "user"
 
-    @property
+    def group_of(self, row: Row) -> Group:
+        """What one of its rows is: harmless rows beside attacks are users' prompts."""
+        return self.group if row.label or self.group not in ("attack", "planted") else "user"
+
+    @cached_property
     def fold(self) -> int:
         """Which fold it is left out in; sources that no fold names are spread over all, by their names."""
         for index, names in enumerate(FOLDS):

@@ -16,7 +16,7 @@ import msgspec
 
 from shared.guards.classifier import MODEL, Head, ModelFile
 from tests.evaluation import training
-from tests.evaluation.data import FOLDS, read_sources
+from tests.evaluation.data import read_sources
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,8 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{len(corpus)} texts of {len(sources)} sources and the grammar, {corpus.matrix.shape[0]} windows")
     heads, tables = {}, []
     for head in training.HEADS:
-        partial = [training.fit(corpus, head, left_out=fold) for fold in range(len(FOLDS))]
-        cut = training.cut(corpus, head, training.unseen_scores(corpus, partial))
+        _, cut = training.cross_fitted(corpus, sources, head)
         table, scale, bias = training.shipped(training.fit(corpus, head), cut)
         heads[head] = Head(scale, bias)
         tables.append(table)

@@ -8,9 +8,12 @@ and the second learns from those alone.
 
 from __future__ import annotations
 
+import math
+import random
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Literal
 from zlib import crc32
 
@@ -22,18 +25,17 @@ import scipy.special
 
 from shared.guards.classifier import log_odds
 from shared.guards.linear import (
+    BLOCK,
     BUCKETS,
     FIRST_PAIR,
     FIRST_TRIPLE,
-    STRIDE,
     WINDOW,
     WORD,
     LinearModel,
-    spans,
     word_features,
 )
 from shared.text.canonical import canonicalise
-from tests.evaluation.data import MISLABELLED, Group, Source
+from tests.evaluation.data import FOLDS, MISLABELLED, Group, Row, Source
 from tests.evaluation.grammar import GRAMMAR, Grammar
 
 Head = Literal["user", "fetched"]
@@ -41,8 +43,14 @@ Floats = numpy.ndarray[tuple[int], numpy.dtype[numpy.float64]]
 
 HEADS: tuple[Head, ...] = ("user", "fetched")
 
-DRAWN = 4000
+DRAWN = 2500
 """Texts drawn from each of the grammar's four rules."""
+
+MOST_WINDOWS = 12
+"""Windows of one text that are learnt from."""
+
+MOST_ROWS = 2000
+"""Texts of one source with one label that are learnt from, chosen by chance where there are more."""
 
 SEED = 1
 CALIBRATED = 0.9
@@ -58,11 +66,11 @@ _BALANCE: dict[Head, float] = {"user": 0.25, "fetched": 0.5}
 _USERS_IN_FETCHED = 0.1
 """What harmless prompts count among harmless documents."""
 
-_ITERATIONS = 40
+_ITERATIONS = 30
 
 
 class Corpus(msgspec.Struct, frozen=True):
-    """Texts as the models see them: a row of the matrix for each window of each reading."""
+    """Texts to learn from: a row of the matrix for each window."""
 
     sources: tuple[str, ...]
     groups: tuple[Group, ...]
@@ -84,21 +92,14 @@ class Fitted(msgspec.Struct, frozen=True):
     weights: Floats
     bias: float
 
-    def scores(self, corpus: Corpus, windows: numpy.ndarray) -> Floats:
-        """The log odds of each of those windows."""
-        product: Floats = corpus.matrix[windows] @ self.weights.astype(numpy.float32) + self.bias
-        return product
-
 
 def gather(sources: Sequence[Source], *, seed: int = SEED) -> Corpus:
     """The texts of ``sources``, and those of the grammar."""
     grammar = Grammar(GRAMMAR.read_text(encoding="utf-8"))
     texts: list[tuple[str, Group, int, int, str]] = []
     for source in sources:
-        group = source.group
-        harmless: Group = "user" if group in ("attack", "planted") else group
-        for row in source.rows:
-            texts.append((source.name, group if row.label else harmless, row.label, source.fold, row.text))
+        for row in _sample(source, seed):
+            texts.append((source.name, source.group_of(row), row.label, source.fold, row.text))
     drawn: tuple[tuple[str, Group, int], ...] = (
         ("attack_user", "attack", 1),
         ("attack_data", "planted", 1),
@@ -110,8 +111,7 @@ def gather(sources: Sequence[Source], *, seed: int = SEED) -> Corpus:
     windows = [
         (index, buckets)
         for index, (*_, text) in enumerate(texts)
-        for view in canonicalise(text).readings
-        for buckets in window_buckets(view.text, WINDOW)  # each place once: what overlaps says nothing new
+        for buckets in islice(window_buckets(canonicalise(text).canonical.text), MOST_WINDOWS)
     ]
     return Corpus(
         tuple(text[0] for text in texts),
@@ -123,17 +123,25 @@ def gather(sources: Sequence[Source], *, seed: int = SEED) -> Corpus:
     )
 
 
-def window_buckets(text: str, stride: int = STRIDE) -> Iterator[list[int]]:
-    """The buckets of each window's features, as often as they occur: what a ``LinearModel`` sums, spelt out."""
-    of_words: list[list[int]] = []
+def window_buckets(text: str) -> Iterator[list[int]]:
+    """The buckets of the features of every other window, which hold each word once: what a ``LinearModel`` sums."""
+    words = WORD.findall(text)
+    read = {word: word_features(word) for word in set(words)}
+    pairs: list[int] = []
+    triples: list[int] = []
     checksum, pair = FIRST_PAIR, FIRST_TRIPLE
-    for word in map(word_features, WORD.findall(text)):
-        triple, pair = crc32(word.key, pair), crc32(word.key, checksum)
-        checksum = word.checksum
-        of_words.append([*word.buckets, pair % BUCKETS, triple % BUCKETS])
-    if of_words:
-        for first, end in spans(len(of_words), stride):
-            yield [bucket for buckets in of_words[first:end] for bucket in buckets]
+    for word in words:
+        triple, pair = crc32(read[word].key, pair), crc32(read[word].key, checksum)
+        checksum = read[word].checksum
+        pairs.append(pair % BUCKETS)
+        triples.append(triple % BUCKETS)
+    for first in range(0, len(words), WINDOW):
+        features: list[int] = []
+        for start in (first, first + BLOCK):
+            end = start + BLOCK
+            features += [bucket for word in set(words[start:end]) for bucket in read[word].buckets]
+            features += [*set(pairs[start:end]), *set(triples[start:end])]
+        yield features
 
 
 def fit(corpus: Corpus, head: Head, left_out: int | None = None) -> Fitted:
@@ -145,40 +153,32 @@ def fit(corpus: Corpus, head: Head, left_out: int | None = None) -> Fitted:
     return _fit(corpus, windows, _importance(corpus, head, windows))
 
 
-def highest(corpus: Corpus, windows: numpy.ndarray, scores: Floats) -> Floats:
-    """For each text the highest score of its windows among those given."""
-    result = numpy.full(len(corpus), -numpy.inf)
-    numpy.maximum.at(result, corpus.text_of[windows], scores)
-    return result
+def cross_fitted(corpus: Corpus, sources: Sequence[Source], head: Head) -> tuple[list[LinearModel], float]:
+    """The models without each fold, and the score above which ``FALSE_POSITIVES`` of the head's harmless texts lie.
 
-
-def unseen_scores(corpus: Corpus, fitted: Sequence[Fitted]) -> Floats:
-    """The score of each text by the model that was fitted without its fold; -inf for what is in none."""
-    result = numpy.full(len(corpus), -numpy.inf)
-    for fold, model in enumerate(fitted):
-        windows = numpy.flatnonzero(corpus.folds[corpus.text_of] == fold)
-        scores = highest(corpus, windows, small(model).scores(corpus, windows))
-        result = numpy.where(corpus.folds == fold, scores, result)
-    return result
-
-
-def cut(corpus: Corpus, head: Head, scores: Floats) -> float:
-    """The score above which ``FALSE_POSITIVES`` of the head's harmless text lie."""
+    Each text is judged as it is at run time, by the model that saw nothing of its source.
+    """
+    models = [loaded(*shipped(fit(corpus, head, left_out=fold), log_odds(CALIBRATED))) for fold in range(len(FOLDS))]
     harmless: Group = "user" if head == "user" else "document"
-    of_group = numpy.array([group == harmless for group in corpus.groups]) & (corpus.folds >= 0) & (corpus.labels == 0)
-    return threshold(scores[of_group], FALSE_POSITIVES[head])
+    scores = [
+        max(
+            (
+                window.score
+                for view in canonicalise(row.text).readings
+                for window in models[source.fold].windows(view.text)
+            ),
+            default=-math.inf,
+        )
+        for source in sources
+        for row in source.rows
+        if not row.label and source.group_of(row) == harmless
+    ]
+    return models, threshold(scores, FALSE_POSITIVES[head])
 
 
-def threshold(scores: Floats, share: float) -> float:
+def threshold(scores: Sequence[float], share: float) -> float:
     """The score above which that share of ``scores`` lies, at most."""
-    ordered = numpy.sort(scores)[::-1]
-    return float(ordered[min(int(share * len(ordered)), len(ordered) - 1)])
-
-
-def small(model: Fitted) -> Fitted:
-    """The model as its eight-bit weights say it."""
-    weights, scale = _bytes(model)
-    return Fitted(numpy.asarray(weights, dtype=numpy.float64) * scale, model.bias)
+    return sorted(scores, reverse=True)[min(int(share * len(scores)), len(scores) - 1)]
 
 
 def shipped(model: Fitted, at: float) -> tuple[bytes, float, float]:
@@ -195,6 +195,15 @@ def loaded(weights: bytes, scale: float, bias: float) -> LinearModel:
 def _bytes(model: Fitted) -> tuple[array[int], float]:
     scale = float(numpy.abs(model.weights).max()) / 127
     return array("b", numpy.rint(model.weights / scale).astype(numpy.int8).tobytes()), scale
+
+
+def _sample(source: Source, seed: int) -> list[Row]:
+    chance = random.Random(f"{source.name} {seed}")
+    result = []
+    for label in (0, 1):
+        rows = [row for row in source.rows if row.label == label]
+        result += chance.sample(rows, MOST_ROWS) if len(rows) > MOST_ROWS else rows
+    return result
 
 
 def _matrix(windows: Sequence[Sequence[int]]) -> scipy.sparse.csr_matrix:

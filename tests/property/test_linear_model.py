@@ -25,36 +25,40 @@ TEXTS = st.one_of(
 )
 
 
-def buckets_spelt_out(text):
-    """The buckets of each word of a text, by the definition in the model's head."""
-    words = [word.lower() for word in re.findall(r"[^\W_]{1,32}|[^\w\s]{1,4}", text)]
+def window_spelt_out(words, first, end):
+    """The buckets of a window, by the definition in the model's head."""
     keys = []
-    for word in words:
+    for word in map(str.lower, words):
         if word.isdigit():
             word = "0"
         elif word.isalpha() and len(word) > 3:
             word = word[0] + "".join(sorted(word[1:-1])) + word[-1]
         keys.append(word.encode() + b" ")
-    result = []
-    for number, (word, key) in enumerate(zip(words, keys, strict=True)):
-        before = crc32(keys[number - 1]) if number else 1
-        before_that = crc32(keys[number - 1], crc32(keys[number - 2]) if number > 1 else 1) if number else 2
-        found = [crc32(key), crc32(key, before), crc32(key, before_that)]
+    found, pairs, triples = [], set(), set()
+    for number in range(first, end):
+        one, two = crc32(keys[number - 1]) if number else 1, 2
+        if number:
+            two = crc32(keys[number - 1], crc32(keys[number - 2]) if number > 1 else 1)
+        pairs.add(crc32(keys[number], one) % BUCKETS)
+        triples.add(crc32(keys[number], two) % BUCKETS)
+        word = words[number].lower()
+        if words[number] in words[first:number]:
+            continue
+        found.append(crc32(keys[number]))
         if word[0].isalnum() and not word.isdigit():
             framed, size = f"<{word}>", 2 if any(ord(c) >= 0x2E80 for c in word) else 4
             grams = [framed] if len(framed) < size else [framed[at : at + size] for at in range(len(framed) - size + 1)]
             found += [crc32(gram.encode(), 0x9E3779B1) for gram in grams]
-        result.append([checksum % BUCKETS for checksum in found])
-    return result
+    return [checksum % BUCKETS for checksum in found] + list(pairs) + list(triples)
 
 
 @settings(max_examples=150, deadline=None)
 @given(TEXTS)
 def test_every_window_weighs_what_its_features_do(text):
-    words = buckets_spelt_out(text)
+    words = re.findall(r"[^\W_]{1,32}|[^\w\s]{1,4}", text)
     expected = []
     for first in range(0, max(len(words) - WINDOW + STRIDE, 1) if words else 0, STRIDE):
-        features = [bucket for buckets in words[first : first + WINDOW] for bucket in buckets]
+        features = window_spelt_out(words, first, min(first + WINDOW, len(words)))
         score = 0.25 + 0.5 * sum(TABLE[bucket] for bucket in features) / math.sqrt(len(features))
         expected.append((first, min(first + WINDOW, len(words)), score))
     fresh, used = LinearModel(TABLE, 0.5, 0.25), LinearModel(TABLE, 0.5, 0.25)
