@@ -69,6 +69,13 @@ class Settings:
     guard_service_account: str
     """``WARDGATE_GUARD_SERVICE_ACCOUNT``. E-mail of the only service account that model answers."""
 
+    admin_audience: str
+    """``WARDGATE_ADMIN_AUDIENCE``. What operators' ID tokens for guard's admin routes must be meant for; a name of
+    this environment alone. Empty, the default: there are no such routes."""
+
+    admin_accounts: frozenset[str]
+    """``WARDGATE_ADMIN_ACCOUNTS``. E-mail addresses, with commas between them, of those who send such tokens."""
+
     upstream_url: str | None
     """``UPSTREAM_URL``. In development: an OpenAI-compatible base URL that takes the built-in model's place."""
 
@@ -172,6 +179,8 @@ def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | Non
         model_url=url("WARDGATE_MODEL_URL", "http://127.0.0.1:8081"),
         identity=address("WARDGATE_IDENTITY", f"local://{home}/identity"),
         guard_service_account=text("WARDGATE_GUARD_SERVICE_ACCOUNT", "guard@wardgate.local"),
+        admin_audience=given("WARDGATE_ADMIN_AUDIENCE") or "",
+        admin_accounts=frozenset(filter(None, map(str.strip, (given("WARDGATE_ADMIN_ACCOUNTS") or "").split(",")))),
         upstream_url=url("UPSTREAM_URL") or None,
         upstream_model=given("UPSTREAM_MODEL"),
         upstream_api_key=Secret(upstream_key.encode()) if upstream_key else None,
@@ -184,6 +193,11 @@ def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | Non
     in_production("WARDGATE_ALERTS", settings.alerts, "spool", "loses alerts with the instance; name Pub/Sub.")
     in_production("WARDGATE_IDENTITY", settings.identity, "local", "is for development only; give google://.")
     in_production("WARDGATE_MODEL_URL", settings.model_url, "http", "must be https in production.")
+    if bool(settings.admin_audience) != bool(settings.admin_accounts):
+        missing = "WARDGATE_ADMIN_ACCOUNTS" if settings.admin_audience else "WARDGATE_ADMIN_AUDIENCE"
+        faults.append(Fault(missing, "is not set, and the other of the two settings for operators is."))
+    if not all("@" in account for account in settings.admin_accounts):
+        faults.append(Fault("WARDGATE_ADMIN_ACCOUNTS", "must be e-mail addresses with commas between them."))
     if faults:
         raise ConfigurationError(faults)
     return settings

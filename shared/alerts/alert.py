@@ -82,6 +82,7 @@ def log_alert(alert: Alert) -> None:
         alert_id=alert.id,
         signal=alert.signal,
         step=alert.step,
+        done=alert.step if alert.withheld is None else "flag",
         level=alert.level,
         value=alert.value,
         threshold=alert.threshold,

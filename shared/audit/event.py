@@ -72,7 +72,7 @@ class FindingAttributes(Struct, frozen=True, forbid_unknown_fields=True):
     kind: Name
     owasp: Name
     score: Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]{4}$")]
-    action: Literal["block", "redact", "flag"]
+    action: Literal["block", "redact", "mask", "flag"]
     enforced: bool
     span: Annotated[list[Count], Meta(min_length=2, max_length=2)]
     part: Name
@@ -173,7 +173,7 @@ class OperationAttributes(Attributes, kw_only=True):
     action: str = field(name=ACTION)
     subject: str = field(name=SUBJECT)
     operator: Name = field(name=OPERATOR)
-    source: Literal["environment", "os_user", "function"] = field(name="wardgate.operator.source")
+    source: Literal["environment", "os_user", "function", "id_token"] = field(name="wardgate.operator.source")
     reason: str | None = field(default=None, name="wardgate.operation.reason")
 
 

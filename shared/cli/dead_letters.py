@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from shared.cli.output import Commands, add_json_option, need_home, print_json, print_table, when, whole_number
+from shared.errors import ConfigurationError, Fault
 from shared.settings import load_settings
 from shared.stores.connect import connect_dead_letters
 from shared.stores.events import DeadLetter, DeadLetters
@@ -29,7 +30,10 @@ def register(actions: Commands) -> None:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--subscription", default="", metavar="ID", help="on Pub/Sub: the pull subscription to the dead-letter topic"
+        "--subscription",
+        default="",
+        metavar="ID",
+        help="on Pub/Sub: the pull subscription to the dead-letter topic, or with --config a sink",
     )
     add_json_option(parser)
 
@@ -37,7 +41,17 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 def _dead_letters(options: argparse.Namespace) -> DeadLetters:
     settings = load_settings(needs={"events"})
     need_home(settings, settings.events)
-    return connect_dead_letters(settings.events, options.subscription)
+    return connect_dead_letters(settings.events, _subscription(options))
+
+
+def _subscription(options: argparse.Namespace) -> str:
+    """The subscription's id; with ``--config`` a sink's name will do."""
+    kept: dict[str, str] = options.deployment.dead_letters if options.deployment is not None else {}
+    if kept and not options.subscription:
+        problem = f"say whose dead letters, with --subscription and one of {', '.join(sorted(kept))}."
+        raise ConfigurationError([Fault("--subscription", problem)])
+    named: str = options.subscription
+    return kept.get(named, named).rpartition("/")[2]
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -9,8 +9,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from shared.cli import alerts, audit, keys, kill, limits, policy, receipt, rotate, scan
+from shared.cli.deployment import read_deployment
 from shared.errors import ApiError, ConfigurationError, WardgateError
 
 _COMMANDS = (scan, keys, limits, audit, alerts, receipt, policy, rotate, kill)
@@ -18,18 +20,15 @@ _COMMANDS = (scan, keys, limits, audit, alerts, receipt, policy, rotate, kill)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="wardgate",
-        description="Operate a guarded LLM endpoint: keys, policy, guards, audit trail, receipts, secrets, emergency.",
-        epilog="State is found through WARDGATE_HOME (default .wardgate) and the other WARDGATE_… variables.",
-    )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in _COMMANDS:
-        command.register(commands)
-    options = parser.parse_args(arguments)
-    # Whoever types a command works on the local stack unless the environment says otherwise.
-    os.environ.setdefault("WARDGATE_ENV", "development")
+    options = make_parser().parse_args(arguments)
     try:
+        if options.config is None:
+            # Whoever types a command works on the local stack unless the environment says otherwise.
+            os.environ.setdefault("WARDGATE_ENV", "development")
+            options.deployment = None
+        else:
+            options.deployment = read_deployment(options.config)
+            options.deployment.settle(os.environ)
         return int(options.run(options))
     except ConfigurationError as error:
         for fault in error.faults:
@@ -46,3 +45,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 2
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    parser = argparse.ArgumentParser(
+        prog="wardgate",
+        description="Operate a guarded LLM endpoint: keys, policy, guards, audit trail, receipts, secrets, emergency.",
+        epilog="State is found through WARDGATE_HOME (default .wardgate) and the other WARDGATE_… variables.",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="work on the deployment whose `terraform output -json` is in this file, with your own credentials",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        command.register(commands)
+    return parser

@@ -11,16 +11,19 @@ from shared.audit.content import ContentSealer
 from shared.audit.heads import Heads
 from shared.audit.journal import Journals
 from shared.audit.writer import ChainWriter
-from shared.clock import SystemClock
+from shared.clock import Clock, SystemClock
+from shared.gateway.admin import Admin
 from shared.gateway.receipt_keys import ReceiptKeys
 from shared.gateway.services import Services
 from shared.guards.tenants import Pipelines
 from shared.identity.addresses import AddressCap
 from shared.identity.api_keys import ApiKeys
 from shared.identity.authenticate import Authenticator, TokenVerifier
+from shared.identity.key_rotation import KeyRotation
 from shared.identity.service import connect_identity
 from shared.models.client import ModelClient
 from shared.policy.types import Issuer
+from shared.settings import Settings
 from shared.stores.connect import connect_documents, connect_events, connect_secrets
 from shared.stores.secret_reader import SecretReader
 from shared.switch.switch import KillSwitch
@@ -56,10 +59,11 @@ def assemble(start: Start, pipelines: Pipelines) -> Services:
         else None,
     )
     atexit.register(trail.close)
+    keys = ApiKeys(documents, secrets, clock)
     return Services(
         policy=start.policy,
         clock=clock,
-        authenticator=Authenticator(ApiKeys(documents, secrets, clock), _oidc(policy.identity.issuers)),
+        authenticator=Authenticator(keys, _oidc(policy.identity.issuers)),
         switch=KillSwitch(documents),
         admission=connect_limiter(documents, policy, clock),
         idempotency=Idempotency(documents, clock),
@@ -81,6 +85,7 @@ def assemble(start: Start, pipelines: Pipelines) -> Services:
         ),
         uncharged=AddressCap(policy.identity.unauthenticated_per_minute, clock),
         killed=AddressCap(_KILLED_EVENTS, clock),
+        admin=_admin(settings, keys, KeyRotation(documents, secrets, clock), trail, clock),
     )
 
 
@@ -92,6 +97,17 @@ def import_adapters(start: Start) -> None:
     connect_secrets(settings.secrets)
     connect_identity(settings.identity, settings.guard_service_account)
     _oidc(start.policy.file.identity.issuers)
+
+
+def _admin(settings: Settings, keys: ApiKeys, rotation: KeyRotation, trail: ChainWriter, clock: Clock) -> Admin | None:
+    """What the admin routes work with; imported only where there are any."""
+    if not settings.admin_audience:
+        return None
+    from shared.identity.operators import OperatorVerifier
+    from shared.identity.service_verifier import trusted_issuer
+
+    trust = trusted_issuer(settings.identity, settings.admin_audience, clock)
+    return Admin(OperatorVerifier(trust, settings.admin_accounts, clock), keys, rotation, trail)
 
 
 def _oidc(issuers: list[Issuer]) -> TokenVerifier | None:

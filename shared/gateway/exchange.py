@@ -61,6 +61,14 @@ class Exchange:
 
     prompt: str | None = field(default=None, repr=False)
     answer: str | None = field(default=None, repr=False)
+    kept_prompt: str | None = field(default=None, repr=False)
+    kept_answer: str | None = field(default=None, repr=False)
+    """What a sealed copy may hold of them."""
+
+    bytes_sent: int | None = None
+    bytes_returned: int | None = None
+    """As in the receipt."""
+
     verdict: Verdict = "allow"
     findings: list[Finding] = field(default_factory=list)
     guards: list[GuardRun] = field(default_factory=list)
@@ -100,13 +108,14 @@ class Exchange:
 
     def prompt_inspected(self, inspection: Inspection) -> None:
         """Note what the guards made of the prompt."""
-        self.prompt = inspection.text
+        self.prompt, self.kept_prompt = inspection.text, inspection.kept
         self.unscanned_parts = len(inspection.unscanned)
         self._inspected(inspection)
 
     def answer_inspected(self, inspection: Inspection) -> None:
         """Note what the guards made of the answer."""
-        self.answer = inspection.text
+        self.answer, self.kept_answer = inspection.text, inspection.kept
+        self.bytes_returned = inspection.bytes_forwarded
         self._inspected(inspection)
 
     def _inspected(self, inspection: Inspection) -> None:
@@ -168,8 +177,11 @@ class Exchange:
         self.call.recorded = True
         if self.answer is None and self.prompt is not None and self.model is not None:
             self.guards += self.pipeline.not_run("output")
+        actual = self._actual()
         if self.reservation is not None:
-            self.services.admission.settle(self.reservation, self._actual())
+            self.services.admission.settle(self.reservation, actual)
+        if self.model_asked:
+            self._log_usage(actual)
         try:
             self.recorded = self.services.trail.record(self._interaction(decision, error_code))
         except StoreError as error:
@@ -199,6 +211,8 @@ class Exchange:
                 decision=self.decision,
                 verdict=self.verdict,
                 guards=tuple(self.guards),
+                bytes_sent=self.bytes_sent,
+                bytes_returned=self.bytes_returned,
                 answer_sha256=answer_digest(answer),
                 admission_mode=self.admission_mode,
                 chain_uid=recorded.chain_uid if recorded else None,
@@ -216,6 +230,23 @@ class Exchange:
             return self.estimate
         return uncounted(self.estimate, self.alias, self.answer_bytes)
 
+    def _log_usage(self, actual: Usage) -> None:
+        """Write the line that the metrics of tokens and spend count."""
+        log(
+            "INFO",
+            "usage.counted",
+            trace_id=self.trace_id,
+            request_id=self.request_id,
+            tenant=self.caller.tenant,
+            key_id=self.caller.key_id,
+            model=self.model,
+            upstream=self.upstream,
+            prompt_tokens=actual.prompt_tokens,
+            completion_tokens=actual.completion_tokens,
+            cost_micros=actual.cost,
+            counted_by="guard" if self.usage is None else "upstream",
+        )
+
     def _interaction(self, decision: Decision, error_code: str | None) -> Interaction:
         reservation = self.reservation
         seq, epoch = self._admission()
@@ -229,6 +260,8 @@ class Exchange:
             ended_at=self.services.clock.time_ns(),
             prompt=self.prompt,
             answer=self.answer,
+            kept_prompt=self.kept_prompt,
+            kept_answer=self.kept_answer,
             user=self.user,
             model=self.model,
             upstream=self.upstream,

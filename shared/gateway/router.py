@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +23,8 @@ from shared.errors import (
     Unauthenticated,
     UnsupportedMediaType,
 )
+from shared.gateway.admin import PATH as KEYS_PATH
+from shared.gateway.admin import ROTATE_PATH, AdminRoute, administer, create_key, rotate_key
 from shared.gateway.call import Call
 from shared.gateway.chat import chat
 from shared.gateway.exchange import Exchange
@@ -77,7 +79,7 @@ class Gateway:
         self._services = services
         self._cors = CorsRules(services.policy.file.cors)
         self._trusted_proxies = services.policy.file.identity.trusted_proxies
-        self._routes: Mapping[str, Route | OpenRoute] = {
+        self._routes: dict[str, Route | OpenRoute | AdminRoute] = {
             "/v1/chat/completions": Route("POST", "chat", chat, "chat.completions"),
             "/v1/models": Route("GET", "models", list_models, "models"),
             "/v1/scan": Route("POST", "scan", scan, "scan"),
@@ -85,6 +87,9 @@ class Gateway:
             "/openapi.json": OpenRoute(openapi(services.policy.file)),
             "/.well-known/jwks.json": OpenRoute(jwks),
         }
+        if services.admin is not None:
+            self._routes[KEYS_PATH] = AdminRoute(services.admin, create_key)
+            self._routes[ROTATE_PATH] = AdminRoute(services.admin, rotate_key)
 
     def __call__(self, request: Request) -> Response:
         """Answer one request. Never raises."""
@@ -129,6 +134,8 @@ class Gateway:
             nowhere = NotFound("There is no such route; see /openapi.json for those there are.")
             self._note(Call(request_id, self._authenticate(request), trace_id), nowhere)
             raise nowhere
+        if isinstance(route, AdminRoute):
+            return self._administer(route, request)
         if request.method == "OPTIONS":
             self._services.unauthenticated.count(self._address(request))
             return self._cors.preflight(request, {route.method})
@@ -150,6 +157,14 @@ class Gateway:
             self._note(call, error)
             if isinstance(error, _UNCHARGED):
                 self._services.uncharged.count(caller.key_id)
+            raise
+
+    def _administer(self, route: AdminRoute, request: Request) -> Response:
+        """Answer an operator. Whoever is none counts as a failed login; no browser is let in from elsewhere."""
+        try:
+            return administer(route, request)
+        except (Unauthenticated, Forbidden, MethodNotAllowed):
+            self._services.failures.count(self._address(request))
             raise
 
     def _note(self, call: Call, error: ApiError) -> None:

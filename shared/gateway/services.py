@@ -9,6 +9,7 @@ from shared.admission.idempotency import Idempotency
 from shared.admission.port import Admission
 from shared.audit.port import Trail
 from shared.clock import Clock
+from shared.gateway.admin import Admin
 from shared.guards.receipt import ReceiptSigner
 from shared.guards.tenants import Pipelines
 from shared.identity.addresses import AddressCap
@@ -45,6 +46,9 @@ class Services:
 
     uncharged: AddressCap
     """Counts requests that no limit of the policy is charged for, by key."""
+
+    admin: Admin | None
+    """For the admin routes; None where there are none."""
 
     killed: AddressCap
     """Counts events of calls that the kill switch refused, by key: those above the cap are only logged."""

@@ -71,13 +71,20 @@ def connect_verifier(uri: str, *, audience: str, service_account: str, clock: Cl
         ConfigurationError: The URI is another one.
     """
     clock = clock or SystemClock()
+    return ServiceVerifier(trusted_issuer(uri, audience, clock), service_account, clock)
+
+
+def trusted_issuer(uri: str, audience: str, clock: Clock) -> Trust:
+    """Which ID tokens are believed where ``WARDGATE_IDENTITY`` is ``uri``. Reads nothing yet.
+
+    Raises:
+        ConfigurationError: The URI is another one than ``local:///folder`` or ``google://``.
+    """
     if uri.startswith("local://"):
         from shared.identity.local_issuer import LOCAL_ALGORITHM, LOCAL_ISSUER, local_key_set
 
         key_set = local_key_set(Path(uri.removeprefix("local://"))).absolute().as_uri()
-        trust = Trust({LOCAL_ISSUER}, audience, {LOCAL_ALGORITHM}, Jwks(clock, LOCAL_ISSUER, key_set))
-    elif uri.startswith("google://"):
-        trust = Trust(GOOGLE_ISSUERS, audience, {"RS256"}, Jwks(clock, "https://accounts.google.com", _GOOGLE_KEYS))
-    else:
-        raise unknown_identity(uri)
-    return ServiceVerifier(trust, service_account, clock)
+        return Trust({LOCAL_ISSUER}, audience, {LOCAL_ALGORITHM}, Jwks(clock, LOCAL_ISSUER, key_set))
+    if uri.startswith("google://"):
+        return Trust(GOOGLE_ISSUERS, audience, {"RS256"}, Jwks(clock, "https://accounts.google.com", _GOOGLE_KEYS))
+    raise unknown_identity(uri)

@@ -161,19 +161,18 @@ def cross_fitted(corpus: Corpus, sources: Sequence[Source], head: Head) -> tuple
     models = [loaded(*shipped(fit(corpus, head, left_out=fold), log_odds(CALIBRATED))) for fold in range(len(FOLDS))]
     harmless: Group = "user" if head == "user" else "document"
     scores = [
-        max(
-            (
-                window.score
-                for view in canonicalise(row.text).readings
-                for window in models[source.fold].windows(view.text)
-            ),
-            default=-math.inf,
-        )
+        highest(models[source.fold], row.text)
         for source in sources
         for row in source.rows
         if not row.label and source.group_of(row) == harmless
     ]
     return models, threshold(scores, FALSE_POSITIVES[head])
+
+
+def highest(model: LinearModel, text: str) -> float:
+    """The highest score of a window in any reading of ``text``."""
+    windows = (window.score for view in canonicalise(text).readings for window in model.windows(view.text))
+    return max(windows, default=-math.inf)
 
 
 def threshold(scores: Sequence[float], share: float) -> float:
