@@ -6,6 +6,7 @@ for the tables is told by the kind that most of its rows have.
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
@@ -50,6 +51,15 @@ class Source(msgspec.Struct, frozen=True, dict=True):
 
     name: str
     rows: tuple[Row, ...]
+
+    def sample(self, most: int, seed: int = 1) -> Source:
+        """The source with at most so many rows of each label, chosen by chance where there are more."""
+        chance = random.Random(f"{self.name} {seed}")
+        kept: list[Row] = []
+        for label in (0, 1):
+            rows = [row for row in self.rows if row.label == label]
+            kept += chance.sample(rows, most) if len(rows) > most else rows
+        return Source(self.name, tuple(kept))
 
     @cached_property
     def group(self) -> Group:

@@ -9,7 +9,6 @@ and the second learns from those alone.
 from __future__ import annotations
 
 import math
-import random
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -35,7 +34,7 @@ from shared.guards.linear import (
     word_features,
 )
 from shared.text.canonical import canonicalise
-from tests.evaluation.data import FOLDS, MISLABELLED, Group, Row, Source
+from tests.evaluation.data import FOLDS, MISLABELLED, Group, Source
 from tests.evaluation.grammar import GRAMMAR, Grammar
 
 Head = Literal["user", "fetched"]
@@ -98,7 +97,7 @@ def gather(sources: Sequence[Source], *, seed: int = SEED) -> Corpus:
     grammar = Grammar(GRAMMAR.read_text(encoding="utf-8"))
     texts: list[tuple[str, Group, int, int, str]] = []
     for source in sources:
-        for row in _sample(source, seed):
+        for row in source.sample(MOST_ROWS, seed).rows:
             texts.append((source.name, source.group_of(row), row.label, source.fold, row.text))
     drawn: tuple[tuple[str, Group, int], ...] = (
         ("attack_user", "attack", 1),
@@ -194,15 +193,6 @@ def loaded(weights: bytes, scale: float, bias: float) -> LinearModel:
 def _bytes(model: Fitted) -> tuple[array[int], float]:
     scale = float(numpy.abs(model.weights).max()) / 127
     return array("b", numpy.rint(model.weights / scale).astype(numpy.int8).tobytes()), scale
-
-
-def _sample(source: Source, seed: int) -> list[Row]:
-    chance = random.Random(f"{source.name} {seed}")
-    result = []
-    for label in (0, 1):
-        rows = [row for row in source.rows if row.label == label]
-        result += chance.sample(rows, MOST_ROWS) if len(rows) > MOST_ROWS else rows
-    return result
 
 
 def _matrix(windows: Sequence[Sequence[int]]) -> scipy.sparse.csr_matrix:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.guards.classifier import Classifier
-from shared.guards.linear import BUCKETS, STRIDE, WINDOW, LinearModel
+from shared.guards.linear import BLOCK, BUCKETS, WINDOW, LinearModel
 from shared.policy.types import Thresholds
 from shared.text.canonical import canonicalise
 
@@ -34,22 +34,24 @@ def window_spelt_out(words, first, end):
         elif word.isalpha() and len(word) > 3:
             word = word[0] + "".join(sorted(word[1:-1])) + word[-1]
         keys.append(word.encode() + b" ")
-    found, pairs, triples = [], set(), set()
-    for number in range(first, end):
-        one, two = crc32(keys[number - 1]) if number else 1, 2
-        if number:
-            two = crc32(keys[number - 1], crc32(keys[number - 2]) if number > 1 else 1)
-        pairs.add(crc32(keys[number], one) % BUCKETS)
-        triples.add(crc32(keys[number], two) % BUCKETS)
-        word = words[number].lower()
-        if words[number] in words[first:number]:
-            continue
-        found.append(crc32(keys[number]))
-        if word[0].isalnum() and not word.isdigit():
-            framed, size = f"<{word}>", 2 if any(ord(c) >= 0x2E80 for c in word) else 4
-            grams = [framed] if len(framed) < size else [framed[at : at + size] for at in range(len(framed) - size + 1)]
-            found += [crc32(gram.encode(), 0x9E3779B1) for gram in grams]
-    return [checksum % BUCKETS for checksum in found] + list(pairs) + list(triples)
+    found = []
+    for block in range(first, end, BLOCK):
+        numbers = range(block, min(block + BLOCK, end))
+        for word in {words[number] for number in numbers}:
+            lower = word.lower()
+            found.append(crc32(keys[words.index(word)]))
+            if lower[0].isalnum() and not lower.isdigit():
+                framed, size = f"<{lower}>", 2 if any(ord(c) >= 0x2E80 for c in lower) else 4
+                short = len(framed) < size
+                grams = [framed] if short else [framed[at : at + size] for at in range(len(framed) - size + 1)]
+                found += [crc32(gram.encode(), 0x9E3779B1) for gram in grams]
+        one = [crc32(keys[number - 1]) if number else 1 for number in numbers]
+        two = [
+            crc32(keys[number - 1], crc32(keys[number - 2]) if number > 1 else 1) if number else 2 for number in numbers
+        ]
+        for before in (one, two):
+            found += {crc32(keys[number], start) % BUCKETS for number, start in zip(numbers, before, strict=True)}
+    return [checksum % BUCKETS for checksum in found]
 
 
 @settings(max_examples=150, deadline=None)
@@ -57,7 +59,7 @@ def window_spelt_out(words, first, end):
 def test_every_window_weighs_what_its_features_do(text):
     words = re.findall(r"[^\W_]{1,32}|[^\w\s]{1,4}", text)
     expected = []
-    for first in range(0, max(len(words) - WINDOW + STRIDE, 1) if words else 0, STRIDE):
+    for first in range(0, max(len(words) - BLOCK, 1) if words else 0, BLOCK):
         features = window_spelt_out(words, first, min(first + WINDOW, len(words)))
         score = 0.25 + 0.5 * sum(TABLE[bucket] for bucket in features) / math.sqrt(len(features))
         expected.append((first, min(first + WINDOW, len(words)), score))

@@ -8,7 +8,7 @@ import pytest
 from shared.guards.classifier import MODEL, Classifier, load_classifier, log_odds, probability
 from shared.guards.injection import InjectionGuard
 from shared.guards.inspection import Armed
-from shared.guards.linear import BUCKETS, STRIDE, WINDOW, LinearModel, spans, word_features
+from shared.guards.linear import BLOCK, BUCKETS, WINDOW, LinearModel, word_features
 from shared.guards.pipeline import Pipeline
 from shared.guards.port import Context
 from shared.policy import load_policy
@@ -90,11 +90,12 @@ def test_a_guard_without_its_weights_says_that_it_did_not_run(tmp_path, fail, st
 
 
 def test_windows_cover_every_word_and_overlap():
-    for words in (1, STRIDE, WINDOW, WINDOW + 1, 10 * WINDOW + 7):
-        windows = list(spans(words))
+    weighed = model()
+    for words in (1, BLOCK, BLOCK + 1, WINDOW, WINDOW + 1, 10 * WINDOW + 7):
+        windows = [(first, end) for first, end, _ in weighed.windows("word " * words)]
         assert {number for first, end in windows for number in range(first, end)} == set(range(words))
-        assert all(end - first <= WINDOW for first, end in windows)
-        assert [first for first, _ in windows] == list(range(0, STRIDE * len(windows), STRIDE))
+        assert all(end - first == min(WINDOW, words - first) for first, end in windows)
+        assert [first for first, _ in windows] == list(range(0, BLOCK * len(windows), BLOCK))
 
 
 def test_a_word_is_found_wherever_it_is_buried():
@@ -102,7 +103,7 @@ def test_a_word_is_found_wherever_it_is_buried():
     for before in (0, 31, 63, 64, 200):
         text = "word " * before + "evil" + " word" * 300
         places = classifier.find(canonicalise(text), "user")
-        assert [start <= 5 * before < end for (start, end) in (place.span for place in places)] == [True]
+        assert [start <= 5 * before < end for start, end in (place.span for place in places)] == [True]
 
 
 def test_each_channel_has_its_own_threshold_and_fetched_text_its_own_weights():
