@@ -11,6 +11,7 @@ import hashlib
 import math
 from array import array
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,9 @@ from shared.text.views import View
 
 KIND = "classifier"
 MODEL = Path(__file__).with_name("injection_model.json")
+_CLEARER = frozenset({"folded", "decoded", "reshaped"})
+"""Readings that hold all of the one before them."""
+
 _Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
@@ -60,7 +64,7 @@ class Suspicion(msgspec.Struct, frozen=True):
 
 
 class Classifier:
-    """Judges text by windows, in every reading of it."""
+    """Judges text by windows, in what it says behind its disguises."""
 
     def __init__(self, user: LinearModel, fetched: LinearModel, thresholds: Thresholds) -> None:
         self._models: dict[Channel, LinearModel] = {"user": user, "document": fetched, "tool": fetched}
@@ -74,12 +78,19 @@ class Classifier:
         """The places whose score is above the channel's threshold, by their start; each reading tells its own."""
         model, least = self._models[channel], self._least[channel]
         found: dict[tuple[int, int], float] = {}
-        for view in text.readings:
+        for view in judged(text):
             windows = [window for window in model.windows(view.text) if window.score > least]
             for start, end, score in _places(view, windows) if windows else ():
                 span = view.span(start, end)
                 found[span] = max(score, found.get(span, 0.0))
         return [Suspicion(span, found[span]) for span in sorted(found)]
+
+
+def judged(text: Text) -> Iterator[View]:
+    """The readings of ``text`` that are judged: not those that the next one says in clear, as code is no language."""
+    for view, after in zip_longest(text.readings, text.readings[1:]):
+        if after is None or after.name not in _CLEARER:
+            yield view
 
 
 def load_classifier(thresholds: Thresholds, path: Path = MODEL) -> Classifier:

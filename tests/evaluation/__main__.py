@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make eval", description=__doc__)
     parser.add_argument("folder", type=Path, help="labelled prompts: a JSONL file for each source")
     parser.add_argument("--write", type=Path, metavar="FILE", help="also write the tables into this file")
-    parser.add_argument("--most", type=int, default=1000, help="texts of one source and label, by chance [%(default)s]")
+    parser.add_argument("--most", type=int, default=300, help="texts of one source and label, by chance [%(default)s]")
     options = parser.parse_args(arguments)
     try:
         sources = read_sources(options.folder)
@@ -172,11 +172,11 @@ def _report(judged: Sequence[Judged], classifiers: Sequence[Held]) -> Iterator[s
     yield ""
     yield (
         "Each source is judged by a classifier that was trained without it (nine groups of sources, each left out "
-        "once) and by the rules, whose authors had seen samples of these sources: expect less on other text. "
-        "*At the aim*: the classifier's threshold is the one at which rules and classifier together suspect "
-        "1 % of users' harmless prompts, or 2 % of harmless documents, where the rules leave room for it; *as "
-        "shipped*: the policy's defaults. Thresholds are read off the harmless texts of this table, which no model had "
-        "seen when it judged them."
+        "once) and by the rules, whose authors had seen samples of these sources, as had those of the grammar: expect "
+        "less on other text. *At the aim*: with the threshold at which rules and classifier together suspect 1 % of "
+        "users' harmless prompts, or 2 % of harmless documents; *as shipped*: with the policy's defaults. Of sources "
+        "with many texts a sample is measured. Thresholds are read off the harmless texts of this table, which no "
+        "model had seen when it judged them. There is one stage: no second, larger model is part of Wardgate."
     )
     yield ""
     yield from _summary(judged, detectors)
@@ -294,8 +294,8 @@ def _latency(judged: Sequence[Judged]) -> Iterator[str]:
     yield "## Time"
     yield ""
     yield (
-        "Views and the injection guard, milliseconds of processor time for each of the texts above; `make bench-guards` "
-        "has the other guards."
+        "Views and the injection guard, milliseconds of processor time for each of the texts above; for the other "
+        "guards see `make bench-guards`."
     )
     yield ""
     yield "| characters | texts | p50 | p99 | most |"

@@ -22,7 +22,7 @@ import scipy.optimize
 import scipy.sparse
 import scipy.special
 
-from shared.guards.classifier import log_odds
+from shared.guards.classifier import judged, log_odds
 from shared.guards.linear import (
     BLOCK,
     BUCKETS,
@@ -55,7 +55,12 @@ SEED = 1
 CALIBRATED = 0.9
 """The score at which ``FALSE_POSITIVES`` of harmless text from sources never seen are suspected."""
 
-FALSE_POSITIVES: dict[Head, float] = {"user": 0.01, "fetched": 0.02}
+MOST_JUDGED = 300
+"""Harmless texts of one source that the calibration counts, so that no source sets it alone."""
+
+FALSE_POSITIVES: dict[Head, float] = {"user": 0.0075, "fetched": 0.005}
+"""What the rules leave of 1 % of users' prompts and 2 % of documents."""
+
 _STRENGTH = 3.0
 """C of the regression: how much it believes the data."""
 
@@ -162,15 +167,15 @@ def cross_fitted(corpus: Corpus, sources: Sequence[Source], head: Head) -> tuple
     scores = [
         highest(models[source.fold], row.text)
         for source in sources
-        for row in source.rows
+        for row in source.sample(MOST_JUDGED, SEED).rows
         if not row.label and source.group_of(row) == harmless
     ]
     return models, threshold(scores, FALSE_POSITIVES[head])
 
 
 def highest(model: LinearModel, text: str) -> float:
-    """The highest score of a window in any reading of ``text``."""
-    windows = (window.score for view in canonicalise(text).readings for window in model.windows(view.text))
+    """The highest score of a window in any reading of ``text`` that is judged."""
+    windows = (window.score for view in judged(canonicalise(text)) for window in model.windows(view.text))
     return max(windows, default=-math.inf)
 
 
