@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +26,9 @@ from shared.text.views import View
 
 KIND = "classifier"
 MODEL = Path(__file__).with_name("injection_model.json")
+FEWEST = 4
+"""Words of a text that can be suspected: fewer say too little."""
+
 _CLEARER = frozenset({"folded", "decoded", "reshaped"})
 """Readings that hold all of the one before them."""
 
@@ -53,10 +56,13 @@ class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 prepare(ModelFile)
 
 
+Span = tuple[int, int]
+
+
 class Suspicion(msgspec.Struct, frozen=True):
     """A place that reads like an attack."""
 
-    span: tuple[int, int]
+    span: Span
     """In the original text."""
 
     score: float
@@ -74,14 +80,23 @@ class Classifier:
             "tool": log_odds(thresholds.tool),
         }
 
-    def find(self, text: Text, channel: Channel) -> list[Suspicion]:
-        """The places whose score is above the channel's threshold, by their start; each reading tells its own."""
+    def find(self, text: Text, channel: Channel, known: Collection[Span] = ()) -> list[Suspicion]:
+        """The places whose score is above the channel's threshold, by their start.
+
+        Args:
+            text: What is judged.
+            channel: Where it comes from.
+            known: Places of which enough is known; a window that touches one is not told of.
+        """
         model, least = self._models[channel], self._least[channel]
-        found: dict[tuple[int, int], float] = {}
+        found: dict[Span, float] = {}
         for view in judged(text):
-            windows = [window for window in model.windows(view.text) if window.score > least]
-            for start, end, score in _places(view, windows) if windows else ():
-                span = view.span(start, end)
+            windows = [
+                window
+                for window in model.windows(view.text)
+                if window.score > least and window.end - window.first >= FEWEST
+            ]
+            for span, score in _places(view, windows, known) if windows else ():
                 found[span] = max(score, found.get(span, 0.0))
         return [Suspicion(span, found[span]) for span in sorted(found)]
 
@@ -127,15 +142,18 @@ def probability(score: float) -> float:
     return 1 / (1 + math.exp(-max(min(score, 500.0), -500.0)))
 
 
-def _places(view: View, windows: list[Window]) -> Iterator[tuple[int, int, float]]:
-    """The windows in characters of the view, overlapping ones as one."""
+def _places(view: View, windows: Sequence[Window], known: Collection[Span]) -> Iterator[tuple[Span, float]]:
+    """The windows in characters of the original, those that follow each other as one."""
     words = [word.span() for word in WORD.finditer(view.text)]
-    start, end, score = -1, -1, -math.inf
+    runs: list[tuple[int, int, float]] = []
     for window in windows:
         first, last = words[window.first][0], words[window.end - 1][1]
-        if first >= end:
-            if end > 0:
-                yield start, end, probability(score)
-            start, score = first, -math.inf
-        end, score = last, max(score, window.score)
-    yield start, end, probability(score)
+        start, end = view.span(first, last)
+        if any(start < other_end and other_start < end for other_start, other_end in known):
+            continue
+        if runs and first < runs[-1][1]:
+            runs[-1] = (runs[-1][0], last, max(runs[-1][2], window.score))
+        else:
+            runs.append((first, last, window.score))
+    for first, last, score in runs:
+        yield view.span(first, last), probability(score)

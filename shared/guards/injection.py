@@ -144,7 +144,7 @@ class InjectionGuard(JoinedReader):
             self._add(found, sign.span, sign.rule.kind, sign.score)
             if self._most is not None and len(found) >= _ENOUGH:
                 break
-        for place in self._classifier.find(text, context.channel):
+        for place in self._classifier.find(text, context.channel, [finding.span for finding in found.values()]):
             self._add(found, place.span, CLASSIFIER, round(place.score, 4))
         for view in text.readings:
             if view.name == "tags" and len(view.text) > LONGEST_HONEST:
