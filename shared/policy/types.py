@@ -217,6 +217,26 @@ class GuardRule(GuardMode, frozen=True):
         return frozenset({self.action})
 
 
+Threshold = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Thresholds(Section, frozen=True):
+    """From which score on the classifier's suspicion is a finding, by where the text comes from; 1: never."""
+
+    user: Threshold = 0.9
+    document: Threshold = 0.9
+    """Retrieved text."""
+
+    tool: Threshold = 0.9
+    """Results of tools."""
+
+
+class InjectionPolicy(GuardRule, frozen=True):
+    """The guard against prompt injection: rules, and a classifier for what they do not know."""
+
+    thresholds: Thresholds = field(default_factory=Thresholds)
+
+
 class SuspiciousRule(GuardRule, frozen=True):
     """The suspicious-terms guard, which reads prompts and answers."""
 
@@ -505,7 +525,7 @@ class Guards(Section, frozen=True):
     """The guards and what each does about its findings."""
 
     sizes: SizeLimits = field(default_factory=SizeLimits)
-    injection: GuardRule = field(default_factory=GuardRule)
+    injection: InjectionPolicy = field(default_factory=InjectionPolicy)
     suspicious: SuspiciousRule = field(default_factory=SuspiciousRule)
     secrets: SecretsRule = field(default_factory=SecretsRule)
     pii: PiiRule = field(default_factory=PiiRule)
