@@ -23,7 +23,7 @@ from shared.guards.unmasking import unmask, unmask_json
 from shared.identity.key_format import new_key
 from shared.models.wire import ChatRequest
 from shared.policy.sensitive import DEFAULTS
-from shared.policy.types import GuardRule, Guards, KindRule, PiiRule, SecretsRule, Unmasking
+from shared.policy.types import GuardRule, Guards, KindRule, PiiRule, SecretsRule, SuspiciousRule, Unmasking
 from shared.stores.secrets import Secret
 from shared.text.canonical import canonicalise
 from tests.support.chats import answer, chat, tool
@@ -32,6 +32,14 @@ RULES = secret_rules.RULES + pii.RULES
 TELLING = KindRule(prompts="flag", answers="flag")
 GUARDS = {"secrets": secrets_guard(SecretsRule()), "pii": pii_guard(PiiRule())}
 DEFAULT = Pipeline(Guards())
+REDACTING = Pipeline(
+    Guards(
+        injection=GuardRule(mode="off"),
+        suspicious=SuspiciousRule(mode="off"),
+        secrets=SecretsRule(prompts="redact"),
+        pii=PiiRule(prompts="redact"),
+    )
+)
 MAIL, KEY = "ann@corp.com", "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
 
 
@@ -175,6 +183,25 @@ def test_hostile_texts_are_got_through(text: str) -> None:
         guard.inspect(canonicalise(text), Context("input"))
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.one_of(st.sampled_from("aé的 \n1-@."), st.sampled_from([t for r in RULES for t in r.matches])), max_size=6
+    )
+)
+def test_nothing_but_what_was_found_is_taken_out(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    inspection = REDACTING.inspect_request(chat(text))
+    left, at = [], 0
+    for start, end in sorted(finding.span for finding in inspection.findings):
+        if start >= at:
+            left.append(text[at:start])
+        at = max(at, end)
+    left.append(text[at:])
+    assert inspection.request.messages[0].content == "[FILTERED]".join(left)
+    assert inspection.bytes_forwarded == sum(len(piece.encode()) for piece in left)
+
+
 # --- masking --------------------------------------------------------------------------------------
 
 
@@ -184,18 +211,18 @@ def test_a_value_is_masked_before_the_model_and_turned_back_in_the_answer() -> N
     first, second = (message.content for message in inspection.request.messages)
     assert inspection.masks is not None
     nonce = inspection.masks.nonce
-    assert first == f"Write to EMAIL_1_{nonce}."
-    assert second == f"EMAIL_1_{nonce} or EMAIL_2_{nonce}?"
+    assert first == f"Write to EMAIL1{nonce}."
+    assert second == f"EMAIL1{nonce} or EMAIL2{nonce}?"
     assert (inspection.verdict, [finding.action for finding in inspection.findings]) == ("mask", ["mask"] * 3)
     assert inspection.kept == "Write to [EMAIL].\x1e[EMAIL] or [EMAIL]?"
     assert MAIL in inspection.text
     assert MAIL not in repr(inspection) + repr(inspection.masks)
     completed = pipeline.inspect_answer(
-        answer(f"Dear EMAIL_2_{nonce}, …"), inspection.request, Background(inspection.request, masks=inspection.masks)
+        answer(f"Dear EMAIL2{nonce}, …"), inspection.request, Background(inspection.request, masks=inspection.masks)
     )
     assert completed.completion.choices[0].message.content == "Dear bob@corp.com, …"
     assert (completed.verdict, completed.findings) == ("allow", ())
-    assert completed.kept == f"Dear EMAIL_2_{nonce}, …"
+    assert completed.kept == f"Dear EMAIL2{nonce}, …"
     assert completed.bytes_forwarded == len(completed.kept.encode())
 
 
@@ -204,7 +231,7 @@ def test_placeholders_of_another_request_mean_nothing() -> None:
     assert first.masks is not None
     assert second.masks is not None
     assert first.masks.nonce != second.masks.nonce
-    foreign = f"Hello EMAIL_1_{first.masks.nonce} and EMAIL_9_{second.masks.nonce}"
+    foreign = f"Hello EMAIL1{first.masks.nonce} and EMAIL9{second.masks.nonce}"
     completed = masking().inspect_answer(
         answer(foreign), second.request, Background(second.request, masks=second.masks)
     )
@@ -214,7 +241,7 @@ def test_placeholders_of_another_request_mean_nothing() -> None:
 def test_a_nonce_is_not_one_that_the_prompt_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = iter(["BBBBBBBB", "CCCCCCCC"])
     monkeypatch.setattr("shared.guards.masking._fresh", lambda: next(drawn))
-    assert Masks("EMAIL_1_BBBBBBBB is mine").nonce == "CCCCCCCC"
+    assert Masks("EMAIL1BBBBBBBB is mine").nonce == "CCCCCCCC"
 
 
 def test_placeholders_are_taken_for_no_secret() -> None:
@@ -246,7 +273,7 @@ def test_json_is_masked_inside_its_strings_and_blocked_elsewhere() -> None:
     request = chat(messages=[{"role": "assistant", "tool_calls": [call]}, {"role": "user", "content": "and again"}])
     inspection = masking().inspect_request(request)
     assert inspection.masks is not None
-    placeholder = f"EMAIL_1_{inspection.masks.nonce}"
+    placeholder = f"EMAIL1{inspection.masks.nonce}"
     assert inspection.request.messages[0].tool_calls[0].function.arguments == f'{{"to": "{placeholder}", "n": 1}}'
     assert inspection.masks.value(placeholder) == MAIL
     call["function"]["arguments"] = '{"ann@corp.com": 1}'
@@ -258,7 +285,7 @@ def test_json_is_masked_inside_its_strings_and_blocked_elsewhere() -> None:
 def test_schemas_of_tools_are_masked_too() -> None:
     request = chat("x", tools=[tool("f", parameters={"type": "object", "description": f"ask {MAIL}"})])
     inspection = masking().inspect_request(request)
-    assert inspection.request.tools[0].function.parameters["description"].startswith("ask EMAIL_1_")
+    assert inspection.request.tools[0].function.parameters["description"].startswith("ask EMAIL1")
 
 
 def test_tool_arguments_are_turned_back_only_where_the_policy_says_so() -> None:
@@ -266,7 +293,7 @@ def test_tool_arguments_are_turned_back_only_where_the_policy_says_so() -> None:
         pipeline = masking(unmask=Unmasking(tool_arguments=told))
         inspection = pipeline.inspect_request(chat(f'Mail "{MAIL}"', tools=[tool("send")]))
         assert inspection.masks is not None
-        arguments = f'{{"to": "EMAIL_1_{inspection.masks.nonce}"}}'
+        arguments = f'{{"to": "EMAIL1{inspection.masks.nonce}"}}'
         done = pipeline.inspect_answer(
             answer(None, calls=[("send", arguments)]),
             inspection.request,
