@@ -297,7 +297,8 @@ def test_json_is_masked_inside_its_strings_and_blocked_elsewhere() -> None:
         "type": "function",
         "function": {"name": "f", "arguments": '{"to": "ann\\u0040corp.com", "n": 1}'},
     }
-    request = chat(messages=[{"role": "assistant", "tool_calls": [call]}, {"role": "user", "content": f"to {MAIL} again"}])
+    again = {"role": "user", "content": f"to {MAIL} again"}
+    request = chat(messages=[{"role": "assistant", "tool_calls": [call]}, again])
     inspection = masking().inspect_request(request)
     assert inspection.masks is not None
     placeholder = f"EMAIL1{inspection.masks.nonce}"
