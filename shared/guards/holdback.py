@@ -43,6 +43,16 @@ class HeldText:
         self.length = 0
         """Characters of canonical text so far."""
 
+        self.bytes_seen = 0
+        """Bytes of it that the acting guards have looked at."""
+
+        self.bytes_sent = 0
+        """Bytes of it among what was let go and did leave."""
+
+        self.has_left = False
+        """Whether anything of it did leave, be it a mark."""
+
+        self._bytes = self._bytes_let_go = 0
         self._path = path
         self._form = form
         self._reach = reach
@@ -67,6 +77,11 @@ class HeldText:
         return "".join(self._received)
 
     @property
+    def bytes_received(self) -> int:
+        """Its bytes so far."""
+        return self._bytes
+
+    @property
     def passed(self) -> str:
         """What has been let go so far."""
         return "".join(self._passed)
@@ -76,8 +91,10 @@ class HeldText:
         text = self._canonical(fragment)
         self._received.append(text)
         self.length += len(text)
+        self._bytes += len(text.encode())
         if self._reach is None:
             self._passed.append(text)
+            self._bytes_let_go = self._bytes
             return text
         if self._reach.characters is None:
             return ""
@@ -90,6 +107,10 @@ class HeldText:
         if self._whole:
             self._window = self.received
         return self._advance(self.length) if self._window and self._decided < self.length else ""
+
+    def sent(self) -> None:
+        """What has been let go so far does leave."""
+        self.bytes_sent, self.has_left = self._bytes_let_go, True
 
     def part(self, text: str) -> Part:
         """``text``, which is some of it, as a part of the answer."""
@@ -125,6 +146,7 @@ class HeldText:
         if found is None:
             self.blocked = True
             return ""
+        self.bytes_seen = self._bytes
         due = self._due(found, decided)
         decided = _whole_cuts(due, self._out, decided)
         released = self._release([finding for finding in due if finding.span[0] < decided], decided)
@@ -164,7 +186,10 @@ class HeldText:
         return sorted(due, key=lambda finding: (finding.span[0], finding.action != "block", finding.span[1]))
 
     def _between(self, start: int, end: int) -> str:
-        return self._window[start - self._window_start : end - self._window_start]
+        """A range of the text that is let go as it came."""
+        text = self._window[start - self._window_start : end - self._window_start]
+        self._bytes_let_go += len(text.encode())
+        return text
 
     def _trim(self) -> None:
         """Forget what no later look needs; the window begins with a line, unless code is in doubt anyway."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct
 
 from shared.errors import ContentFiltered
+from shared.guards.masking import Masks
+from shared.guards.neighbours import neighbours
 from shared.guards.parts import Part
 from shared.guards.port import (
     SEPARATOR,
@@ -20,6 +22,7 @@ from shared.guards.port import (
     Finding,
     Guard,
     GuardRun,
+    JoinedReader,
     Reviewer,
     RunStatus,
     Verdict,
@@ -27,12 +30,14 @@ from shared.guards.port import (
 )
 from shared.guards.redaction import settled
 from shared.models.wire import ChatCompletion, ChatRequest
-from shared.policy.types import GuardRule
+from shared.policy.types import GuardMode
 from shared.text.canonical import Text
 
 MOST_FINDINGS = 100
 """Findings told of one request or answer, so that an event stays small; the gravest come first into it."""
 
+
+_RAN = ("ran", "monitor")
 
 AnyGuard = TypeVar("AnyGuard", covariant=True)
 Found = TypeVar("Found")
@@ -42,7 +47,7 @@ class Armed(Struct, Generic[AnyGuard], frozen=True):
     """A guard and what the policy says of it."""
 
     name: str
-    rule: GuardRule
+    rule: GuardMode
     directions: frozenset[str]
     guard: AnyGuard | None
     """None where it is off."""
@@ -53,7 +58,7 @@ class Armed(Struct, Generic[AnyGuard], frozen=True):
 
     def cuts(self, direction: Direction) -> bool:
         """Whether there are findings that it takes out of what goes on."""
-        return self.acts(direction) and "redact" in self.rule.actions(direction)
+        return self.acts(direction) and bool({"redact", "mask"} & self.rule.actions(direction))
 
 
 class Inspection(Struct, frozen=True, kw_only=True):
@@ -66,8 +71,16 @@ class Inspection(Struct, frozen=True, kw_only=True):
 
     runs: tuple[GuardRun, ...]
     text: str
-    """For the audit trail: all text, canonical, with ``SEPARATOR`` between its parts. A prompt as it
+    """For the audit trail's keyed hash: all text, canonical, with ``SEPARATOR`` between its parts. A prompt as it
     came, an answer as it goes on."""
+
+    kept: str
+    """For the audit trail's sealed copy: ``text`` without the secrets and personal data on which a guard acted; an
+    answer with its placeholders."""
+
+    bytes_forwarded: int
+    """Of the text as it came, how much goes on: to the model, or to the client. What guards put in place of what they
+    took out is not counted."""
 
     unscanned: tuple[str, ...] = ()
     """Paths of parts that were let through although no guard can read them."""
@@ -108,14 +121,17 @@ class RequestInspection(Inspection, frozen=True, kw_only=True):
     """What the guards made of a request."""
 
     request: ChatRequest
-    """As it may go on: canonical and redacted; the caller's own object where nothing had to change."""
+    """As it may go on: canonical, redacted and masked; the caller's own object where nothing had to change."""
+
+    masks: Masks | None
+    """What stands for what in it; None where nothing is masked."""
 
 
 class AnswerInspection(Inspection, frozen=True, kw_only=True):
     """What the guards made of an answer."""
 
     completion: ChatCompletion
-    """As it may go on; blocked choices are empty and end with ``content_filter``."""
+    """As it may go on, placeholders turned back; blocked choices are empty and end with ``content_filter``."""
 
 
 class Scan:
@@ -126,9 +142,9 @@ class Scan:
     ) -> None:
         self.direction = direction
         self.background = background
-        self.bytes_seen = 0
         self.faults: dict[str, str] = {}
         self._guards = guards
+        self._seen: dict[str, int] = {}
 
     def over(
         self, guards: Sequence[Armed[Guard | Reviewer]], parts: Sequence[Part], texts: Sequence[Text]
@@ -156,6 +172,17 @@ class Scan:
             self.faults[armed.name] = type(error).__name__
             return ()
 
+    def saw(self, guards: Iterable[Armed[Any]], count: int) -> None:
+        """Note that these guards have looked at so many bytes of the text as it came."""
+        for armed in guards:
+            self._seen[armed.name] = count
+
+    def forwarded(self, count: int) -> None:
+        """Note that so many bytes of the text as it came go on. A guard that saw fewer has failed."""
+        for armed in self._guards:
+            if armed.guard is not None and self._seen.get(armed.name, 0) < count:
+                self.faults.setdefault(armed.name, "SawLess")
+
     @property
     def refused(self) -> bool:
         """Whether a guard failed without which the policy lets nothing pass."""
@@ -168,7 +195,7 @@ class Scan:
     def runs(self) -> tuple[GuardRun, ...]:
         """What became of each guard; only one that got through counts what it saw."""
         return tuple(
-            GuardRun(armed.name, self.direction, status, self.bytes_seen if status in ("ran", "monitor") else 0)
+            GuardRun(armed.name, self.direction, status, self._seen.get(armed.name, 0) if status in _RAN else 0)
             for armed in self._guards
             for status in (self._status(armed),)
         )
@@ -194,6 +221,10 @@ class Scan:
             found += [(index, finding) for finding in guard.inspect(text, context)]
             if len(found) >= MOST_FINDINGS and not cuts:
                 break
+        if isinstance(guard, JoinedReader):
+            for joint in neighbours(parts, texts):
+                for finding in guard.inspect(joint.text, Context(self.direction, joint.channel)):
+                    found += joint.located(finding, texts)
         return found
 
     def _status(self, armed: Armed[Any]) -> RunStatus:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:  # the functions that only record findings load no text and none of its tables
+    from shared.guards.masking import Masks
     from shared.models.wire import ChatRequest
     from shared.text.canonical import Text
     from shared.text.markdown_code import Blocks
@@ -16,15 +17,17 @@ Direction = Literal["input", "output"]
 Channel = Literal["user", "document", "tool"]
 """Where text comes from: a person, a retrieved document, or a tool's result."""
 
-Action = Literal["block", "redact", "flag"]
+Action = Literal["block", "redact", "mask", "flag"]
+"""``mask`` is a redaction that the answer undoes: see ``shared.guards.masking``."""
+
 RunStatus = Literal["ran", "monitor", "skipped", "failed_open", "failed_closed"]
 """What became of a guard: it ran; it ran in monitor mode; it did not run; or it failed, and the text
 went on unseen (``failed_open``) or was refused (``failed_closed``)."""
 
 Known = TypeVar("Known")
 
-Verdict = Literal["allow", "flag", "redact", "block"]
-VERDICTS: tuple[Verdict, ...] = ("allow", "flag", "redact", "block")
+Verdict = Literal["allow", "flag", "mask", "redact", "block"]
+VERDICTS: tuple[Verdict, ...] = ("allow", "flag", "mask", "redact", "block")
 """From harmless to final."""
 
 
@@ -133,6 +136,9 @@ class Background:
     canary: str | None = field(default=None, repr=False)
     """The random word that was planted in it."""
 
+    masks: Masks | None = None
+    """What stands for what in the request; None where nothing was masked."""
+
     _known: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def once(self, key: object, find_out: Callable[[], Known]) -> Known:
@@ -179,6 +185,22 @@ class Guard(Protocol):
         """Findings in ``text``, in order of their spans."""
 
 
+class JoinedReader(ABC):
+    """A guard that also reads neighbouring messages as one text, for what is split over several of them."""
+
+    name: str
+    directions: frozenset[str]
+    reach: Reach
+
+    @abstractmethod
+    def clears(self, joined: str) -> bool:
+        """See ``Guard``."""
+
+    @abstractmethod
+    def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
+        """See ``Guard``; ``text`` is a message's, or several joined."""
+
+
 class Reviewer(ABC):
     """A guard that looks at all texts at once, as one that asks somebody else: a question for each would take too long.
 
@@ -194,6 +216,17 @@ class Reviewer(ABC):
         """Findings in canonical texts, each with the index of its text."""
 
 
+class Bindable(ABC):
+    """A guard that must know the request before it can look at the answer. Looks at nothing else."""
+
+    name: str
+    directions: frozenset[str]
+
+    @abstractmethod
+    def for_answer(self, background: Background) -> Guard | None:
+        """The guard for one answer; None where there is nothing that it could find, so that it does not run."""
+
+
 @dataclass(frozen=True, slots=True)
 class GuardRun:
     """What one guard did on one request or answer, for the receipt."""
@@ -202,6 +235,7 @@ class GuardRun:
     direction: Direction
     status: RunStatus
     bytes_seen: int
+    """Of the text as it came, in UTF-8; 0 where the guard did not get through."""
 
 
 def verdict_of(findings: Sequence[Finding]) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from shared.guards.inspection import Armed
 from shared.guards.patterns import PatternGuard, Rule
 from shared.guards.pipeline import Pipeline
 from shared.guards.port import Finding
-from shared.guards.redaction import Cut, redact
+from shared.guards.redaction import rewrite
 from shared.guards.stream import AnswerStream
 from shared.models.wire import ChatCompletion, ChatRequest
 from shared.policy.types import GuardRule, Guards, SuspiciousRule
@@ -98,8 +99,8 @@ def test_blocked_streams_stop_before_the_blocked_span(pieces: list[str]) -> None
 
 def expected(text: str, findings: tuple[Finding, ...], end: int) -> str:
     """``text`` up to ``end``, with the cuts that begin before it."""
-    cuts = [Cut(f.span[0], min(f.span[1], end)) for f in findings if f.action == "redact" and f.span[0] < end]
-    return redact(canonicalise(text[:end]), cuts)
+    cuts = [replace(f, span=(f.span[0], min(f.span[1], end))) for f in findings if f.span[0] < end]
+    return rewrite(canonicalise(text[:end]), "prose", [f for f in cuts if f.action == "redact"], None).text
 
 
 @settings(max_examples=100)

@@ -192,7 +192,7 @@ def test_json_that_is_cut_short_leaves_with_its_reason() -> None:
 
 def test_hold_back_is_the_longest_reach_of_the_guards_that_act() -> None:
     assert AnswerStream(DEFAULT, chat("x")).hold_back == 0
-    assert AnswerStream(Pipeline(Guards()), chat("x")).hold_back == 1024
+    assert AnswerStream(Pipeline(Guards()), chat("x")).hold_back == 8704
     assert AnswerStream(REDACTING, chat("x")).hold_back == 19
     assert AnswerStream(suspicious("redact", output=GuardRule(action="flag")), JSON).hold_back == "whole"
     assert AnswerStream(guarded(output=GuardRule(action="flag")), JSON).hold_back == 0
@@ -237,11 +237,16 @@ def test_a_broken_stream_is_reported_as_far_as_it_came() -> None:
     assert inspection.completion.choices[0].message.content == "the [FILTERED] of " + "x" * 21
     assert [(run.guard, run.status, run.bytes_seen) for run in inspection.runs] == [
         ("suspicious", "ran", 52),
+        ("secrets", "skipped", 0),
+        ("pii", "skipped", 0),
         ("links", "skipped", 0),
         ("markup", "skipped", 0),
+        ("canary", "skipped", 0),
+        ("prompt_leak", "skipped", 0),
         ("model_armor", "skipped", 0),
         ("output", "ran", 52),
     ]
+    assert inspection.bytes_forwarded == len("the ") + len(" of ") + 21
 
 
 def test_a_stream_of_nothing() -> None:
