@@ -1,0 +1,30 @@
+"""What the account that deploys may grant is what the environment grants, and no more."""
+
+import re
+
+from tests.support.terraform import TERRAFORM
+
+BOOTSTRAP = (TERRAFORM / "bootstrap/main.tf").read_text()
+
+
+def listed(name):
+    return set(re.findall(r'"(roles/[\w.]+)"', re.search(rf"{name} += (?:toset\()?\[(.*?)\]", BOOTSTRAP, re.S)[1]))
+
+
+def test_the_account_that_deploys_may_grant_what_the_environment_grants_and_no_more(plans):
+    environments = [plan for plan in plans if plan.name.startswith("examples/")]
+    granted = {grant.values["role"] for plan in environments for grant in plan.of("project_iam_member")}
+    assert granted
+    assert listed("granted_roles") == granted
+
+
+def test_the_account_that_checks_has_roles_that_only_read():
+    assert {role for role in listed("check_roles") if not re.search(r"(?i)viewer|reader|reviewer|browser", role)} == {
+        "roles/logging.logWriter"  # of its own builds
+    }
+
+
+def test_no_account_may_do_everything_or_read_secrets():
+    for role in listed("check_roles") | listed("deploy_roles") | listed("granted_roles"):
+        assert role not in ("roles/owner", "roles/editor", "roles/viewer", "roles/secretmanager.admin"), role
+        assert "secretAccessor" not in role
