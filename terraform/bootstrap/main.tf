@@ -42,6 +42,7 @@ locals {
     "roles/compute.securityAdmin",
     "roles/datastore.owner",
     "roles/dns.admin",
+    "roles/iam.roleAdmin",
     "roles/iam.serviceAccountAdmin",
     "roles/iam.serviceAccountUser",
     "roles/logging.configWriter",
@@ -57,13 +58,10 @@ locals {
   # The roles that the environment grants on the project; the deploy account may grant no other.
   granted_roles = [
     "roles/aiplatform.user",
-    "roles/bigquery.jobUser",
-    "roles/cloudbuild.builds.builder",
     "roles/datastore.user",
     "roles/datastore.viewer",
     "roles/logging.logWriter",
     "roles/modelarmor.user",
-    "roles/secretmanager.viewer",
     "roles/storage.objectViewer",
   ]
 }
