@@ -224,10 +224,15 @@ class AnswerFunction(Struct):
     arguments: str
 
 
-class AnswerToolCall(Struct):
+Approval = Literal["required"]
+"""On a tool call: somebody has to agree before the tool is run. Wardgate's own addition."""
+
+
+class AnswerToolCall(Struct, rename={"approval": "wardgate_approval"}):
     id: str
     function: AnswerFunction
     type: str = "function"
+    approval: Approval | UnsetType = UNSET
 
 
 class AnswerMessage(Struct):
@@ -262,11 +267,12 @@ class FunctionDelta(Struct, omit_defaults=True):
     arguments: str | None = None
 
 
-class ToolCallDelta(Struct, omit_defaults=True):
+class ToolCallDelta(Struct, omit_defaults=True, rename={"approval": "wardgate_approval"}):
     index: int
     id: str | None = None
     type: str | None = None
     function: FunctionDelta | None = None
+    approval: Approval | None = None
 
 
 class Delta(Struct, omit_defaults=True):

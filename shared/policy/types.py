@@ -6,7 +6,7 @@ Every field has a safe default; unknown fields are refused with their path.
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, ClassVar, Literal, cast, get_args
+from typing import Annotated, Any, ClassVar, Literal, cast, get_args
 
 from msgspec import Meta, Struct, field
 
@@ -381,6 +381,33 @@ class PromptLeakRule(GuardRule, frozen=True):
     """How many words in a row are a leak."""
 
 
+ToolPattern = Annotated[str, Meta(pattern=r"^([a-zA-Z0-9_-]{1,64}|[a-zA-Z0-9_-]{0,63}\*)$(?!\n)")]
+"""A tool's name, or the beginning of one and ``*``."""
+
+
+class ToolsRule(GuardRule, frozen=True):
+    """The guard of tools: which may be offered to the model and called, with what, and with whose consent."""
+
+    action: Literal["block", "flag"] = "block"
+    offer: list[ToolPattern] | None = None
+    """Tools that requests may declare; None: any."""
+
+    call: list[ToolPattern] | None = None
+    """Tools that answers may call; None: any that the request declares."""
+
+    approve: list[ToolPattern] = field(default_factory=list)
+    """Tools whose calls are marked as waiting for somebody's consent."""
+
+    arguments: dict[Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$(?!\n)")], dict[str, Any]] = field(
+        default_factory=dict
+    )
+    """By a tool's name: a JSON Schema for its arguments, whatever the request declares."""
+
+    def actions(self, direction: str) -> frozenset[str]:
+        """As for every guard; a call that is to be marked is held until it is whole."""
+        return frozenset({self.action, *(("block",) if self.approve else ())})
+
+
 class SizeLimits(Section, frozen=True):
     """Sizes beyond which a request is refused whole; nothing is ever cut."""
 
@@ -433,6 +460,10 @@ class Guards(Section, frozen=True):
     markup: MarkupRule = field(default_factory=MarkupRule)
     canary: CanaryRule = field(default_factory=CanaryRule)
     prompt_leak: PromptLeakRule = field(default_factory=PromptLeakRule)
+    schema: GuardRule = field(default_factory=GuardRule)
+    """Validates answers and tool arguments against the JSON Schemas that the request declares."""
+
+    tools: ToolsRule = field(default_factory=ToolsRule)
     output: GuardRule = field(default_factory=GuardRule)
     """Validates the answer: declared tools only, JSON where JSON was asked for, sound text."""
 
