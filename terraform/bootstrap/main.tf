@@ -82,6 +82,7 @@ resource "google_storage_bucket" "state" {
   location                    = var.region
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
+  force_destroy               = false
   labels                      = { product = var.name }
 
   versioning {

@@ -1,15 +1,3 @@
-variable "name" {
-  description = "Start of every name, as in the environment's root module."
-  type        = string
-  nullable    = false
-  default     = "wardgate"
-
-  validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{2,12}[a-z0-9]$", var.name))
-    error_message = "The name must be 4 to 14 lower-case letters, digits or hyphens, begin with a letter and not end with a hyphen."
-  }
-}
-
 variable "approvers" {
   description = "Who may approve that a plan is applied, as principals such as group:sre@example.com."
   type        = set(string)
@@ -34,6 +22,18 @@ variable "images" {
   validation {
     condition     = alltrue([for image in values(var.images) : image == "" ? true : can(regex("@sha256:[0-9a-f]{64}$", image))])
     error_message = "Each of the images must end in its digest, @sha256: and 64 hexadecimal digits."
+  }
+}
+
+variable "name" {
+  description = "Start of every name, as in the environment's root module."
+  type        = string
+  nullable    = false
+  default     = "wardgate"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{2,12}[a-z0-9]$", var.name))
+    error_message = "The name must be 4 to 14 lower-case letters, digits or hyphens, begin with a letter and not end with a hyphen."
   }
 }
 

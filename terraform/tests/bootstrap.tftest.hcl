@@ -77,7 +77,7 @@ run "with_builds" {
   }
 }
 
-run "builds_need_their_images" {
+run "refuses_builds_without_their_images" {
   command = plan
 
   module {
@@ -91,7 +91,7 @@ run "builds_need_their_images" {
   expect_failures = [google_cloudbuild_trigger.check]
 }
 
-run "an_image_without_a_digest" {
+run "refuses_an_image_without_a_digest" {
   command = plan
 
   module {
@@ -105,7 +105,7 @@ run "an_image_without_a_digest" {
   expect_failures = [var.images]
 }
 
-run "a_repository_that_is_none" {
+run "refuses_a_repository_that_is_none" {
   command = plan
 
   module {
@@ -119,7 +119,7 @@ run "a_repository_that_is_none" {
   expect_failures = [var.repository]
 }
 
-run "a_branch_with_a_wildcard" {
+run "refuses_a_branch_with_a_wildcard" {
   command = plan
 
   module {
@@ -133,7 +133,7 @@ run "a_branch_with_a_wildcard" {
   expect_failures = [var.repository]
 }
 
-run "an_approver_that_is_everybody" {
+run "refuses_an_approver_that_is_everybody" {
   command = plan
 
   module {
@@ -147,7 +147,7 @@ run "an_approver_that_is_everybody" {
   expect_failures = [var.approvers]
 }
 
-run "a_project_by_its_number" {
+run "refuses_a_project_by_its_number" {
   command = plan
 
   module {
@@ -161,7 +161,7 @@ run "a_project_by_its_number" {
   expect_failures = [var.project]
 }
 
-run "a_region_that_is_none" {
+run "refuses_a_region_that_is_none" {
   command = plan
 
   module {
@@ -175,7 +175,7 @@ run "a_region_that_is_none" {
   expect_failures = [var.region]
 }
 
-run "a_name_that_is_too_long" {
+run "refuses_a_name_that_is_too_long" {
   command = plan
 
   module {

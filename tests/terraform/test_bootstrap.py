@@ -2,13 +2,26 @@
 
 import re
 
+import pytest
+
 from tests.support.terraform import TERRAFORM
+from tests.terraform.rules import access, data
 
 BOOTSTRAP = (TERRAFORM / "bootstrap/main.tf").read_text()
 
 
 def listed(name):
     return set(re.findall(r'"(roles/[\w.]+)"', re.search(rf"{name} += (?:toset\()?\[(.*?)\]", BOOTSTRAP, re.S)[1]))
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [access.only_guard_is_public, access.no_secret_is_in_the_state, data.buckets_are_closed],
+    ids=lambda rule: rule.__name__,
+)
+def test_it_keeps_the_rules_of_environments(rule, bootstraps):
+    assert bootstraps
+    assert not [fault for plan in bootstraps for fault in rule(plan)]
 
 
 def test_the_account_that_deploys_may_grant_what_the_environment_grants_and_no_more(plans):
