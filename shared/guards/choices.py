@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import UNSET, UnsetType
+
 from shared.guards.forms import Expected
 from shared.guards.holdback import HeldText
 from shared.guards.masking import Masks
@@ -18,6 +20,7 @@ from shared.models.wire import (
     ChatRequest,
     Choice,
     Delta,
+    Filtered,
     FinishReason,
     FunctionDelta,
     ToolCallDelta,
@@ -114,9 +117,11 @@ class HeldChoice:
         self._unmaskers = {} if rules.masks is None else self._made_unmaskers(rules.masks)
         self._calls: dict[int, _HeldCall] = {}
         self._watched: list[list[Finding]] | None = None
+        self._filtered: dict[Filtered, None] = {}
 
-    def take(self, delta: Delta, finish_reason: FinishReason | None) -> Delta:
+    def take(self, delta: Delta, finish_reason: FinishReason | None, filtered: Sequence[Filtered] = ()) -> Delta:
         """Take in the model's next delta; answers what may leave now."""
+        self._filtered |= dict.fromkeys(filtered)
         released = Delta(role=None if delta.role is None else "assistant")
         released.content = self._add(self._content, delta.content)
         released.refusal = self._add(self._refusal, delta.refusal)
@@ -157,6 +162,11 @@ class HeldChoice:
                     call.approval = "required"
             self._sent(*self._call_texts())
         return released
+
+    @property
+    def filtered(self) -> list[Filtered] | UnsetType:
+        """What the provider's filter found in it."""
+        return list(self._filtered) or UNSET
 
     def masked(self) -> Choice:
         """The choice as it has left, with its placeholders."""
@@ -221,7 +231,7 @@ class HeldChoice:
     def _as_it_goes_on(self, finish_reason: FinishReason | None) -> Choice:
         message = AnswerMessage(content=self._content.passed or None, refusal=self._refusal.passed or None)
         message.tool_calls = [self._calls[index].whole() for index in sorted(self._calls)]
-        return Choice(self.index, message, finish_reason)
+        return Choice(self.index, message, finish_reason, filtered=self.filtered)
 
     def _must_block(self) -> bool:
         self._watched = self._watch()  # before the end is told, since a guard that fails may have a say in it

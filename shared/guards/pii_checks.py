@@ -6,6 +6,7 @@ Both libraries cost a cold start 15 ms and more, so each module of them is impor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import import_module
 from string import ascii_uppercase
 
@@ -108,9 +109,15 @@ def _is_iban(number: str) -> bool:
 
 
 def _is_valid(module: str, number: str) -> bool:
+    return bool(_validator(module)(number))
+
+
+@cache
+def _validator(module: str) -> Callable[[str], bool]:
     import stdnum
 
-    return bool(import_module(f".{module}", stdnum.__name__).is_valid(number))
+    validator: Callable[[str], bool] = import_module(f".{module}", stdnum.__name__).is_valid
+    return validator
 
 
 def _is_phone(number: str, region: str | None) -> bool:

@@ -13,12 +13,15 @@ from shared.errors import BadRequest
 from shared.guards.allowed import AllowedPhrases
 from shared.guards.canary import CanaryGuard, new_canary
 from shared.guards.forms import Expected, FormGuard
+from shared.guards.grounding import GroundingGuard
+from shared.guards.harm import HarmGuard
 from shared.guards.injection import injection_guard
 from shared.guards.inspection import AnswerInspection, Armed, Inspection, RequestInspection, Scan, told
 from shared.guards.links import LinkGuard
 from shared.guards.markup import MarkupGuard
 from shared.guards.masking import Masks
 from shared.guards.model_armor import model_armor_guard
+from shared.guards.moderation import ModerationGuard
 from shared.guards.output import OutputGuard
 from shared.guards.parts import Part, Parts, answer_parts, canonical_text, request_parts, with_texts
 from shared.guards.pii import pii_guard
@@ -30,6 +33,7 @@ from shared.guards.secrets import secrets_guard
 from shared.guards.sizes import check_sizes
 from shared.guards.suspicious import suspicious_guard
 from shared.guards.tools import ToolGuard
+from shared.guards.topics import topic_guard
 from shared.guards.unmasking import unmask_answer
 from shared.models.wire import AnswerMessage, ChatCompletion, ChatRequest
 from shared.policy.types import GuardMode, Guards, SizeLimits, Unmasking
@@ -45,8 +49,8 @@ class TextGuard(msgspec.Struct, frozen=True):
     """Also the field of the policy's ``guards`` that holds its rule."""
 
     directions: frozenset[str]
-    make: Callable[[Any], AnyTextGuard]
-    """From that rule."""
+    make: Callable[[Any], AnyTextGuard | None]
+    """From that rule; None where it leaves nothing to look for."""
 
 
 _PROMPTS, _ANSWERS, _BOTH = frozenset({"input"}), frozenset({"output"}), frozenset({"input", "output"})
@@ -60,6 +64,9 @@ TEXT_GUARDS = (
     TextGuard("markup", _ANSWERS, MarkupGuard),
     TextGuard("canary", _ANSWERS, CanaryGuard),
     TextGuard("prompt_leak", _ANSWERS, PromptLeakGuard),
+    TextGuard("topics", _BOTH, topic_guard),
+    TextGuard("grounding", _ANSWERS, GroundingGuard),
+    TextGuard("moderation", _BOTH, ModerationGuard),
     TextGuard("model_armor", _BOTH, model_armor_guard),
 )
 """In the order in which they run and are reported."""
@@ -99,7 +106,14 @@ class Pipeline:
         self._schema: Armed[SchemaGuard] = Armed(SchemaGuard.name, policy.schema, _ANSWERS, schema)
         tools = None if policy.tools.mode == "off" else ToolGuard(policy.tools)
         self._tools: Armed[ToolGuard] = Armed(ToolGuard.name, policy.tools, _BOTH, tools)
-        self.forms: tuple[Armed[FormGuard], ...] = (self.output, self._schema, self._tools)
+        harm = None if policy.harm.mode == "off" else HarmGuard(policy.harm)
+        self._harm: Armed[HarmGuard] = Armed(HarmGuard.name, policy.harm, _ANSWERS, harm)
+        self.forms: tuple[Armed[FormGuard], ...] = (self.output, self._schema, self._tools, self._harm)
+
+    @property
+    def notice(self) -> str:
+        """What is told with every answer."""
+        return self._policy.notice
 
     @property
     def sizes(self) -> SizeLimits:

@@ -23,6 +23,7 @@ _KEY_CLOSING = "-----END"
 _KEY_CLOSING_WIDTH = 64
 
 _DUMMIES = ("example", "your", "xxxx", "placeholder", "changeme", "redacted", "****", "....", "1234567890abcdef")
+_DIGITS = frozenset("0123456789")
 _HEX = frozenset("0123456789abcdefABCDEF-")
 
 
@@ -50,8 +51,8 @@ def password(text: str, start: int, end: int) -> int:
     value = text[start:end]
     if text[end : end + 1] not in _QUOTES:
         value = value.rstrip(".,;:!?)]}`")
-    digits = any(map(str.isdigit, value))
-    kinds = digits + any(map(str.islower, value)) + any(map(str.isupper, value)) + (not value.isalnum())
+    digits = not _DIGITS.isdisjoint(value)
+    kinds = digits + (value != value.upper()) + (value != value.lower()) + (not value.isalnum())
     if len(value) < 6 or not ((digits and kinds >= 2) or kinds >= 3):
         return start
     if any(mark in value for mark in ("(", "${", "{{", "<", "://", "[")) or value[0] in "$%":

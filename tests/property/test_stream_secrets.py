@@ -191,6 +191,19 @@ def test_streams_are_unmasked_as_the_whole(pieces: list[str], pipeline: Pipeline
     assert (inspection.runs, inspection.bytes_forwarded) == (whole.runs, whole.bytes_forwarded)
 
 
+@settings(max_examples=50, deadline=None)
+@given(split(ANSWERS.map(lambda text: json.dumps({"a": text, MAIL: [1, text]}))))
+def test_answers_in_json_are_unmasked_as_the_whole(pieces: list[str]) -> None:
+    request = chat("x", response_format={"type": "json_object"})
+    whole = ALL.inspect_answer(answer("".join(pieces)), request, Background(request, masks=MASKS))
+    seen, stream = streamed(ALL, pieces, request, MASKS)
+    assert set(seen[:-1]) <= {""}
+    assert seen[-1] == content(whole.completion)
+    assert stream.inspection().kept == whole.kept
+    if seen[-1]:
+        assert MAIL in json.loads(seen[-1])
+
+
 @settings(max_examples=80, deadline=None)
 @given(split(ANSWERS.map(lambda text: json.dumps({"a": text, "b": [1, text]}))), st.booleans())
 def test_arguments_of_tool_calls_are_unmasked_where_the_policy_says_so(pieces: list[str], told: bool) -> None:

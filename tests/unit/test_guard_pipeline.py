@@ -58,6 +58,8 @@ def test_a_harmless_request_goes_on_as_the_same_object() -> None:
         ("suspicious", "input", "ran", 30),
         ("secrets", "input", "ran", 30),
         ("pii", "input", "ran", 30),
+        ("topics", "input", "skipped", 0),
+        ("moderation", "input", "skipped", 0),
         ("model_armor", "input", "skipped", 0),
         ("tools", "input", "ran", 30),
     ]
@@ -230,10 +232,14 @@ def test_guards_of_a_direction_that_was_not_reached_are_skipped() -> None:
         ("markup", "skipped"),
         ("canary", "skipped"),
         ("prompt_leak", "skipped"),
+        ("topics", "skipped"),
+        ("grounding", "skipped"),
+        ("moderation", "skipped"),
         ("model_armor", "skipped"),
         ("output", "skipped"),
         ("schema", "skipped"),
         ("tools", "skipped"),
+        ("harm", "skipped"),
     ]
 
 
@@ -298,10 +304,14 @@ def test_a_harmless_answer_goes_on_as_the_same_object() -> None:
         ("markup", "ran", 6),
         ("canary", "skipped", 0),
         ("prompt_leak", "skipped", 0),
+        ("topics", "skipped", 0),
+        ("grounding", "ran", 6),
+        ("moderation", "skipped", 0),
         ("model_armor", "skipped", 0),
         ("output", "ran", 6),
         ("schema", "ran", 6),
         ("tools", "ran", 6),
+        ("harm", "ran", 6),
     ]
     assert inspection.bytes_forwarded == 6
 

@@ -243,10 +243,14 @@ def test_a_broken_stream_is_reported_as_far_as_it_came() -> None:
         ("markup", "skipped", 0),
         ("canary", "skipped", 0),
         ("prompt_leak", "skipped", 0),
+        ("topics", "skipped", 0),
+        ("grounding", "ran", 52),
+        ("moderation", "skipped", 0),
         ("model_armor", "skipped", 0),
         ("output", "ran", 52),
         ("schema", "ran", 52),
         ("tools", "ran", 52),
+        ("harm", "ran", 52),
     ]
     assert inspection.bytes_forwarded == len("the ") + len(" of ") + 21
 

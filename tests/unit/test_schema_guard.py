@@ -130,7 +130,7 @@ def test_schemas_that_cannot_be_enforced_are_refused(schema: dict[str, Any]) -> 
     ):
         with pytest.raises(BadRequest) as refused:
             PIPELINE.check_request(request)
-        assert (refused.value.code, refused.value.param) == ("invalid_schema", path)
+        assert (refused.value.code, refused.value.param) == ("invalid_json_schema", path)
         for rule in ({"fail": "open"}, {"mode": "monitor"}, {"mode": "off"}):
             Pipeline(Guards(schema=GuardRule(**rule))).check_request(request)
 

@@ -23,7 +23,7 @@ from shared.guards.unmasking import unmask, unmask_json
 from shared.identity.key_format import new_key
 from shared.models.wire import ChatRequest
 from shared.policy.sensitive import DEFAULTS
-from shared.policy.types import GuardRule, Guards, KindRule, PiiRule, SecretsRule, Unmasking
+from shared.policy.types import GuardRule, Guards, KindRule, PiiRule, SecretsRule, SuspiciousRule, Unmasking
 from shared.stores.secrets import Secret
 from shared.text.canonical import canonicalise
 from tests.support.chats import answer, chat, tool
@@ -32,6 +32,14 @@ RULES = secret_rules.RULES + pii.RULES
 TELLING = KindRule(prompts="flag", answers="flag")
 GUARDS = {"secrets": secrets_guard(SecretsRule()), "pii": pii_guard(PiiRule())}
 DEFAULT = Pipeline(Guards())
+REDACTING = Pipeline(
+    Guards(
+        injection=GuardRule(mode="off"),
+        suspicious=SuspiciousRule(mode="off"),
+        secrets=SecretsRule(prompts="redact"),
+        pii=PiiRule(prompts="redact"),
+    )
+)
 MAIL, KEY = "ann@corp.com", "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
 
 
@@ -173,6 +181,25 @@ def test_no_text_makes_a_guard_raise_or_stray(text: str) -> None:
 def test_hostile_texts_are_got_through(text: str) -> None:
     for guard in GUARDS.values():
         guard.inspect(canonicalise(text), Context("input"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.one_of(st.sampled_from("aé的 \n1-@."), st.sampled_from([t for r in RULES for t in r.matches])), max_size=6
+    )
+)
+def test_nothing_but_what_was_found_is_taken_out(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    inspection = REDACTING.inspect_request(chat(text))
+    left, at = [], 0
+    for start, end in sorted(finding.span for finding in inspection.findings):
+        if start >= at:
+            left.append(text[at:start])
+        at = max(at, end)
+    left.append(text[at:])
+    assert inspection.request.messages[0].content == "[FILTERED]".join(left)
+    assert inspection.bytes_forwarded == sum(len(piece.encode()) for piece in left)
 
 
 # --- masking --------------------------------------------------------------------------------------
