@@ -1,9 +1,9 @@
 """Looks through every file that git knows for credentials.
 
 The detectors are detect-secrets' own of known forms, such as private keys and tokens of GitHub or Slack, and those of
-secret_detectors.py. Its guesses by entropy and by names such as "password" are left out: in a security product's tests
-they find little else. So are the files whose samples the guard of secrets is made of and tried with. Elsewhere a made-up
-credential that has to have the true form is marked in its line: ``pragma: allowlist secret``.
+secret_detectors.py. Its guesses by entropy and by names such as "password" are left out: in a security product's
+tests they find little else. So are the files with the samples that the guard of secrets is made of and tried with.
+Elsewhere a made-up credential that has to have the true form is marked in its line: ``pragma: allowlist secret``.
 """
 
 from __future__ import annotations
