@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.support.terraform import TERRAFORM
-from tests.terraform.rules import access, data
+from tests.terraform.rules import access
 
 BOOTSTRAP = (TERRAFORM / "bootstrap/main.tf").read_text()
 
@@ -15,9 +15,7 @@ def listed(name):
 
 
 @pytest.mark.parametrize(
-    "rule",
-    [access.only_guard_is_public, access.no_secret_is_in_the_state, data.buckets_are_closed],
-    ids=lambda rule: rule.__name__,
+    "rule", [access.only_guard_is_public, access.no_secret_is_in_the_state], ids=lambda rule: rule.__name__
 )
 def test_it_keeps_the_rules_of_environments(rule, bootstraps):
     assert bootstraps
