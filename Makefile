@@ -11,11 +11,15 @@ DEV := $(VENV)/.installed-dev
 SMOLLM2 := $(VENV)/.installed-smollm2
 SCAN := $(VENV)/tools/scan
 CHECKOV := $(VENV)/tools/checkov
+EVALUATION := $(VENV)/.installed-evaluation
 LOCAL_MODEL ?=
 FUNCTIONS := guard model audit_archive audit_seal rotate_secrets audit_warehouse audit_alerts
 PYTEST := $(BIN)/python -m pytest
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line \
 	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
+
+# Sums in one order, whatever the number of cores, so that training repeats to the byte.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 # One line per package, so that progress is seen; the end of pip's own output only if it fails. Nothing
 # is installed that the command line or a lock does not name.
@@ -32,7 +36,7 @@ define tool_install
 @touch $(1)/.installed
 endef
 
-.PHONY: help install install-dev run test test-faults test-terraform terraform-docs mutate-admission mutate-terraform lint format lock schemas package bench bench-admission bench-audit smoke audit-deps bandit scan-secrets sbom checkov clean
+.PHONY: help install install-dev run test test-faults test-terraform terraform-docs mutate-admission mutate-terraform lint format lock schemas package bench bench-admission bench-audit bench-guards train eval smoke audit-deps bandit scan-secrets sbom checkov clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +77,11 @@ $(SCAN)/.installed: tests/scan-requirements.txt | $(BIN)/python
 $(CHECKOV)/.installed: tests/checkov-requirements.txt | $(BIN)/python
 	$(call tool_install,$(CHECKOV),$<)
 
+$(EVALUATION): tests/evaluation/requirements.txt | $(RUNTIME)
+	@echo "installing numpy and scipy, for training and evaluation, into $(VENV)"
+	$(call pip_install,--require-hashes -r tests/evaluation/requirements.txt)
+	@touch $@
+
 run: $(RUNTIME) $(if $(filter smollm2,$(LOCAL_MODEL)),$(SMOLLM2)) ## serve everything locally [PORT=8080] [LOCAL_MODEL=smollm2]
 	@$(BIN)/python -m shared.local $(if $(PORT),--port $(PORT)) $(if $(LOCAL_MODEL),--local-model $(LOCAL_MODEL))
 
@@ -110,7 +119,8 @@ lock: $(DEV) ## compile the locks from pyproject.toml [UPGRADE=1]
 	$(COMPILE) --group install --group dev pyproject.toml --constraint requirements.txt --output-file tests/requirements.txt && \
 	$(COMPILE) --group scan --output-file tests/scan-requirements.txt && \
 	$(COMPILE) --group checkov --output-file tests/checkov-requirements.txt && \
-	$(COMPILE) --group smollm2 --no-deps --output-file shared/local/smollm2-requirements.txt
+	$(COMPILE) --group smollm2 --no-deps --output-file shared/local/smollm2-requirements.txt && \
+	$(COMPILE) --group evaluation --output-file tests/evaluation/requirements.txt
 
 schemas: $(RUNTIME) ## write the schemas of the audit events into docs/schemas/
 	@$(BIN)/python -m shared.audit.schema docs/schemas
@@ -129,6 +139,15 @@ bench-admission: $(DEV) ## measure the limits on Firestore's emulator [ARGS=--js
 
 bench-audit: $(DEV) ## measure the audit trail: writers, sealer, verification [ARGS=--json]
 	@$(BIN)/python -m tests.benchmarks.audit $(ARGS)
+
+bench-guards: $(RUNTIME) ## time each guard and all of them, in microseconds a prompt [ARGS=--json]
+	@$(BIN)/python -m tests.benchmarks.guards $(ARGS)
+
+train: $(EVALUATION) ## train the injection guard's classifier: make train DATA=folder [ARGS=--help]
+	@$(ONE_THREAD) $(BIN)/python -m tests.evaluation.train "$(DATA)" $(ARGS)
+
+eval: $(EVALUATION) ## measure the injection guard and write docs/evaluation.md: make eval DATA=folder
+	@$(ONE_THREAD) $(BIN)/python -m tests.evaluation "$(DATA)" --write docs/evaluation.md $(ARGS)
 
 smoke: $(RUNTIME) ## try a real Firestore: make smoke PROJECT=my-project [ARGS=--help]
 	@$(BIN)/python -m tests.smoke --project "$(PROJECT)" $(ARGS)
