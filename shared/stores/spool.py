@@ -1,4 +1,4 @@
-"""The event bus on one SQLite file: a publisher's side and the queue that ``shared.stores.deliverer`` empties.
+"""The event bus on one SQLite file: a publisher's side and the queue that ``shared.local.deliverer`` empties.
 
 events        what was published, kept until every sink has it
 fanned_out    the newest event that has its deliveries

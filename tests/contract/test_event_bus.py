@@ -20,7 +20,7 @@ from shared.clock import SystemClock
 from shared.policy.types import Audit
 from shared.stores import pubsub_dead_letters
 from shared.stores.connect import connect_dead_letters, connect_events
-from shared.stores.deliverer import Deliverer
+from shared.local.deliverer import Deliverer
 from shared.stores.events import MAX_ATTRIBUTE_BYTES, MAX_EVENT_BYTES, Event, EventBus
 from shared.stores.folder_objects import FolderObjects
 from shared.stores.pubsub_bus import PubsubBus
