@@ -22,7 +22,7 @@ define pip_install
 	| tee $(VENV)/install.log | sed -n -e 's/^Collecting \([^ ;]*\).*/  \1/p' || { tail -n 30 $(VENV)/install.log >&2; exit 1; }
 endef
 
-.PHONY: help install install-dev run test test-faults test-terraform mutate-admission lint format lock schemas package bench bench-admission bench-audit smoke audit-deps clean
+.PHONY: help install install-dev run test test-faults test-terraform terraform-docs mutate-admission mutate-terraform lint format lock schemas package bench bench-admission bench-audit smoke audit-deps clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ test-terraform: $(DEV) ## plan both examples and every module, and look at the p
 mutate-admission: $(DEV) ## plant faults in admission and see that the tests find them [ARGS="--only undone"]
 	@$(BIN)/python -m tests.mutation.admission $(ARGS)
 
+mutate-terraform: $(DEV) ## plant faults in the Terraform configuration and see that its tests find them [ARGS=--all]
+	@$(BIN)/python -m tests.mutation.terraform $(ARGS)
+
 lint: $(DEV) ## check style, format and types
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
@@ -93,6 +96,9 @@ lock: $(DEV) ## compile the locks from pyproject.toml [UPGRADE=1]
 
 schemas: $(RUNTIME) ## write the schemas of the audit events into docs/schemas/
 	@$(BIN)/python -m shared.audit.schema docs/schemas
+
+terraform-docs: $(DEV) ## write the tables of variables and outputs into terraform's READMEs
+	@$(BIN)/python -m tests.support.terraform_readme
 
 package: $(RUNTIME) ## build each function's deployable zip into dist/
 	@$(BIN)/python functions/bundle.py

@@ -4,8 +4,11 @@ locals {
   # `settings` are the fields of shared/settings.py that the function's main.py starts with.
   functions = {
     guard = {
-      description     = "Authenticates, limits and inspects every call, and asks model."
-      settings        = concat(["documents", "events", "secrets", "model_url", "identity"], local.sealed_content ? ["content_key"] : [])
+      description = "Authenticates, limits and inspects every call, and asks model."
+      settings = concat(
+        ["documents", "events", "secrets", "model_url", "identity", "admin_audience", "admin_accounts"],
+        local.sealed_content ? ["content_key"] : [],
+      )
       timeout_seconds = min(3600, local.call_seconds + 60)
       scale           = { concurrency = 40, cpu = "1", memory = "512Mi", min_instances = 0, max_instances = 20 }
     }
@@ -41,7 +44,7 @@ locals {
     }
     rotate_secrets = {
       description     = "Renews Wardgate's secrets."
-      settings        = ["documents", "secrets"]
+      settings        = ["documents", "secrets", "alerts"]
       timeout_seconds = 300
       scale           = { concurrency = 4, cpu = "1", memory = "256Mi", min_instances = 0, max_instances = 2 }
     }
@@ -54,6 +57,8 @@ locals {
   model_url = "https://${local.names.model}-${local.number}.${var.region}.run.app"
 
   settings = {
+    admin_accounts        = local.operator_email
+    admin_audience        = "wardgate-admin://${var.project}/${var.name}"
     alerts                = "pubsub://${var.project}/${module.alerts.name}"
     content_key           = module.keys.content_key
     documents             = module.documents.uri

@@ -5,11 +5,7 @@ output "address" {
 
 output "dead_letters" {
   description = "Subscriptions where dead letters wait: of audit events, alerts and reminders."
-  value = {
-    alerts    = module.alerts.dead_letters
-    events    = module.events.dead_letters
-    reminders = module.reminders.dead_letters
-  }
+  value       = local.dead_letters
 }
 
 output "functions" {
@@ -24,17 +20,17 @@ output "model_armor_template" {
 
 output "url" {
   description = "Where clients call guard."
-  value       = local.edge ? "https://${sort(var.domains)[0]}" : module.function["guard"].url
+  value       = local.guard_url
 }
 
 output "wardgate" {
   description = "Where everything is, for `wardgate --config`: the settings by their names, guard's address, the operators' account, the dead letters."
   value = merge(
-    { for name in ["alerts", "documents", "events", "objects", "secrets", "signer", "warehouse"] : name => local.settings[name] },
+    { for name in ["admin_audience", "alerts", "documents", "events", "objects", "secrets", "signer", "warehouse"] : name => local.settings[name] },
     local.sealed_content ? { content_key = local.settings.content_key } : {},
     {
-      dead_letters     = "projects/${var.project}/subscriptions/${module.events.dead_letters}"
-      guard_url        = local.edge ? "https://${sort(var.domains)[0]}" : module.function["guard"].url
+      dead_letters     = { for name, subscription in local.dead_letters : name => "projects/${var.project}/subscriptions/${subscription}" }
+      guard_url        = local.guard_url
       operator_account = local.operator_email
     },
   )

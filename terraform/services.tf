@@ -22,6 +22,7 @@ locals {
     length(local.vertex_projects) > 0 ? ["aiplatform.googleapis.com"] : [],
     anytrue([local.edge, var.private_ingress]) ? ["compute.googleapis.com"] : [],
     var.private_ingress ? ["dns.googleapis.com"] : [],
+    var.budget.billing_account == "" ? [] : ["billingbudgets.googleapis.com"],
     var.model_armor ? ["modelarmor.googleapis.com"] : [],
     var.perimeter.access_policy == "" ? [] : ["accesscontextmanager.googleapis.com"],
   ))

@@ -26,9 +26,10 @@ module "documents" {
   name                = var.name
   deletion_protection = var.deletion_protection
   kms_key             = module.keys.data_key
-  expiring            = ["admission", "alert_counters", "alert_seen", "alerts", "idempotency"]
+  expiring            = ["admission", "alert_counters", "alert_seen", "alerts", "idempotency", "rotation_alerts"]
   unindexed = [
     "admission", "alert_counters", "alert_seen", "alerts", "audit_heads", "audit_subjects", "idempotency", "keys", "rotation",
+    "rotation_alerts",
   ]
   users = merge(local.operators, {
     for name in ["guard", "audit_alerts", "audit_seal", "rotate_secrets"] : name => module.function[name].member

@@ -32,7 +32,7 @@ module "alerts" {
   project_number = local.number
   region         = var.region
   name           = "${var.name}-alerts"
-  publishers     = { audit_alerts = module.function["audit_alerts"].member }
+  publishers     = { for name in ["audit_alerts", "rotate_secrets"] : name => module.function[name].member }
   pull           = ["listeners"]
   kms_key        = module.keys.data_key
   labels         = local.labels
@@ -58,4 +58,12 @@ module "reminders" {
   } }
 
   depends_on = [google_project_service.this, google_project_service_identity.this]
+}
+
+locals {
+  dead_letters = {
+    alerts    = module.alerts.dead_letters
+    events    = module.events.dead_letters
+    reminders = module.reminders.dead_letters
+  }
 }

@@ -13,6 +13,32 @@ variable "archive" {
   }
 }
 
+variable "budget" {
+  description = "Monthly budget of the project, in the billing account's currency if none is given; without a billing account there is none. Needs roles/billing.costsManager on that account."
+  type = object({
+    amount          = optional(number, 100)
+    billing_account = optional(string, "")
+    currency        = optional(string, "")
+  })
+  nullable = false
+  default  = {}
+
+  validation {
+    condition     = can(regex("^([0-9A-F]{6}-[0-9A-F]{6}-[0-9A-F]{6})?$", var.budget.billing_account))
+    error_message = "The budget's billing_account must be of the form 012345-6789AB-CDEF01."
+  }
+
+  validation {
+    condition     = var.budget.amount >= 1 ? floor(var.budget.amount) == var.budget.amount : false
+    error_message = "The budget's amount must be a whole number of the currency's units, at least 1."
+  }
+
+  validation {
+    condition     = can(regex("^([A-Z]{3})?$", var.budget.currency))
+    error_message = "The budget's currency must be a code of three capital letters, such as EUR."
+  }
+}
+
 variable "cmek" {
   description = "Whether all data is encrypted with a key of yours in Cloud KMS. Switch it on before there is data: most stores cannot change to it."
   type        = bool
@@ -77,6 +103,32 @@ variable "name" {
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{2,12}[a-z0-9]$", var.name))
     error_message = "The name must be 4 to 14 lower-case letters, digits or hyphens, begin with a letter and not end with a hyphen, since names of service accounts begin with it."
+  }
+}
+
+variable "notify" {
+  description = "Who is told: e-mail addresses, Pub/Sub topics (projects/…/topics/…), and channels that exist already (projects/…/notificationChannels/…), such as of PagerDuty or Slack, whose tokens do not belong into Terraform's state."
+  type = object({
+    emails   = optional(set(string), [])
+    topics   = optional(set(string), [])
+    channels = optional(set(string), [])
+  })
+  nullable = false
+  default  = {}
+
+  validation {
+    condition     = alltrue([for email in var.notify.emails : can(regex("^[^@[:space:]]+@[^@[:space:]]+$", email))])
+    error_message = "Each of notify.emails must be an e-mail address."
+  }
+
+  validation {
+    condition     = alltrue([for topic in var.notify.topics : can(regex("^projects/[^/]+/topics/[^/]+$", topic))])
+    error_message = "Each of notify.topics must be a topic's full name, projects/PROJECT/topics/TOPIC."
+  }
+
+  validation {
+    condition     = alltrue([for channel in var.notify.channels : can(regex("^projects/[^/]+/notificationChannels/[^/]+$", channel))])
+    error_message = "Each of notify.channels must be a channel's full name, projects/PROJECT/notificationChannels/ID."
   }
 }
 
@@ -168,6 +220,18 @@ variable "requests_per_minute" {
   }
 }
 
+variable "runbooks" {
+  description = "Where docs/runbooks is to be read, as an https address without a slash at its end; empty: alerts name the file."
+  type        = string
+  nullable    = false
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(https://[^[:space:]]+[^/[:space:]])?$", var.runbooks))
+    error_message = "The address of the runbooks must begin with https:// and not end with a slash."
+  }
+}
+
 variable "scale" {
   description = "What differs from a function's usual instances, by the function's name: how many are kept and allowed, their size, and the requests that each serves at once."
   type = map(object({
@@ -185,6 +249,32 @@ variable "scale" {
       ["guard", "model", "audit_archive", "audit_warehouse", "audit_alerts", "audit_seal", "rotate_secrets"], name
     )])
     error_message = "The scale must name functions of Wardgate: guard, model, audit_archive, audit_warehouse, audit_alerts, audit_seal or rotate_secrets."
+  }
+}
+
+variable "thresholds" {
+  description = "When people are told."
+  type = object({
+    error_ratio             = optional(number, 0.05)  # of the requests within 5 minutes, if there are 20 at least
+    latency_p95_ms          = optional(number, 15000) # of chats within 10 minutes
+    denials                 = optional(number, 300)   # within 10 minutes
+    blocks                  = optional(number, 50)    # within 10 minutes
+    failed_logins           = optional(number, 300)   # within 10 minutes
+    spend_per_hour          = optional(number, 20)    # in the policy's currency
+    seal_minutes            = optional(number, 20)    # without a seal; one is due every 5
+    rotation_silent_minutes = optional(number, 150)   # without a run of the rotation
+  })
+  nullable = false
+  default  = {}
+
+  validation {
+    condition     = alltrue([for value in values(var.thresholds) : value > 0])
+    error_message = "Every threshold must be above 0."
+  }
+
+  validation {
+    condition     = var.thresholds.error_ratio <= 1
+    error_message = "The threshold error_ratio must be a share of the requests, at most 1."
   }
 }
 

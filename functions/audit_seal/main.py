@@ -26,8 +26,9 @@ _START = start({"objects", "documents", "secrets", "signer"})
 @once
 def _sealer() -> Sealer:
     settings = _START.settings
-    signer = connect_signer(settings.signer, connect_secrets(settings.secrets))
-    return Sealer(connect_objects(settings.objects), connect_documents(settings.documents), signer, SystemClock())
+    documents = connect_documents(settings.documents)
+    signer = connect_signer(settings.signer, connect_secrets(settings.secrets), documents)
+    return Sealer(connect_objects(settings.objects), documents, signer, SystemClock())
 
 
 @functions_framework.http

@@ -12,10 +12,11 @@ from flask import Request, Response
 
 from shared.clock import SystemClock
 from shared.errors import ApiError, ConfigurationError, MethodNotAllowed, ServiceUnavailable, StoreError
+from shared.rotation.alerts import AlertingLog
 from shared.rotation.machine import Order
 from shared.rotation.notification import MAX_BYTES, ROTATE, read_notification
 from shared.rotation.service import RotationService, RunReport
-from shared.stores.connect import connect_documents, connect_secrets
+from shared.stores.connect import connect_documents, connect_events, connect_secrets
 from shared.web.framework import discard_body
 from shared.web.log import log
 from shared.web.request import read_json_body, request_id_of
@@ -25,14 +26,17 @@ from shared.web.start import once, start
 _BODY_SECONDS = 10.0
 """Longest time that a message may take to arrive."""
 
-_START = start({"documents", "secrets"})
+_START = start({"documents", "secrets", "alerts"})
 
 
 @once
 def _service() -> RotationService:
     settings = _START.settings
     store, documents = connect_secrets(settings.secrets), connect_documents(settings.documents)
-    return RotationService(store, documents, _START.policy.file, SystemClock())
+    clock = SystemClock()
+    log = AlertingLog(connect_events(settings.alerts, setting="WARDGATE_ALERTS"), documents, clock)
+    policy = _START.policy.file
+    return RotationService(store, documents, policy, clock, log=log, environment=settings.environment)
 
 
 @functions_framework.http

@@ -30,6 +30,9 @@ from shared.policy.types import ModelAlias, Price
 _FRAME_TOKENS = 64
 """Marks around a whole conversation, and what servers put around the declarations of tools."""
 
+_CANARY_TOKENS = 96
+"""What a guard may plant at the end of the policy's system prompt."""
+
 _BYTES_PER_TOKEN = 16
 """No natural text has so many bytes to a token on the average; used where a bound from below is needed."""
 
@@ -107,7 +110,11 @@ class OutputAllowance:
 
 def _prompt_tokens(request: ChatRequest, alias: ModelAlias) -> int:
     parts = [request.messages, request.tools, request.tool_choice, request.response_format, alias.system_prompt]
-    tokens = _FRAME_TOKENS + sum(len(_encode(part)) for part in parts if part is not None)
+    tokens = (
+        _FRAME_TOKENS
+        + (_CANARY_TOKENS if alias.system_prompt is not None else 0)
+        + sum(len(_encode(part)) for part in parts if part is not None)
+    )
     tokens += _unreadable(request) * alias.context_tokens
     return min(tokens, alias.context_tokens)
 

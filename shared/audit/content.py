@@ -88,7 +88,7 @@ class ContentSealer:
         Raises:
             StoreError: The key cannot be had and ``must`` says that it has to be; else the event says so.
         """
-        if interaction.prompt is None and interaction.answer is None:
+        if interaction.kept_prompt is None and interaction.kept_answer is None:
             return
         caller = interaction.caller
         user = interaction.user if interaction.user is not None else caller.user
@@ -101,7 +101,7 @@ class ContentSealer:
             log("WARNING", "audit.content_omitted", request_id=attributes.request_id, error=type(error).__name__)
             attributes.content_omitted = "unavailable"
             return
-        texts = [_cut(interaction.prompt), _cut(interaction.answer)]
+        texts = [_cut(interaction.kept_prompt), _cut(interaction.kept_answer)]
         nonce = secrets.token_bytes(_NONCE_BYTES)
         bound_to = _bound_to(chain_uid, attributes.request_id)
         sealed = cipher(key.key).encrypt(nonce, msgspec.msgpack.encode(texts), bound_to)

@@ -72,7 +72,7 @@ class FindingAttributes(Struct, frozen=True, forbid_unknown_fields=True):
     kind: Name
     owasp: Name
     score: Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]{4}$")]
-    action: Literal["block", "redact", "flag"]
+    action: Literal["block", "redact", "mask", "flag"]
     enforced: bool
     span: Annotated[list[Count], Meta(min_length=2, max_length=2)]
     part: Name

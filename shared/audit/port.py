@@ -32,7 +32,11 @@ class Interaction:
     """All text of the request, canonically joined; only its HMAC and length are kept."""
 
     answer: str | None = field(default=None, repr=False)
-    """All text of the answer as it was returned."""
+    """All text of the answer as it was returned; only its HMAC and length are kept."""
+
+    kept_prompt: str | None = field(default=None, repr=False)
+    kept_answer: str | None = field(default=None, repr=False)
+    """Of both what a sealed copy may hold: no secret and no personal data on which a guard acted."""
 
     user: str | None = field(default=None, repr=False)
     """The end user; only its HMAC is kept."""

@@ -88,8 +88,9 @@ def _verify(options: argparse.Namespace) -> int:
 def _seal(options: argparse.Namespace) -> int:
     settings = load_settings(needs={"objects", "documents", "secrets", "signer"})
     need_home(settings, settings.objects, settings.documents)
-    signer = connect_signer(settings.signer, connect_secrets(settings.secrets))
-    sealer = Sealer(connect_objects(settings.objects), connect_documents(settings.documents), signer, SystemClock())
+    documents = connect_documents(settings.documents)
+    signer = connect_signer(settings.signer, connect_secrets(settings.secrets), documents)
+    sealer = Sealer(connect_objects(settings.objects), documents, signer, SystemClock())
     events = 0
     written: list[int] = []
     refused = 0

@@ -34,6 +34,9 @@ class Deployment(Struct, frozen=True, kw_only=True):
     operator_account: str
     """E-mail address of the service account that operators call them as."""
 
+    content_key: str | None = None
+    """What wraps the keys of sealed prompts, where any are sealed."""
+
     dead_letters: dict[str, str] = {}
     """Subscription that keeps the dead letters of each sink."""
 
@@ -45,6 +48,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
         environ["WARDGATE_ENV"] = "production"
         for store in _STORES:
             environ[f"WARDGATE_{store.upper()}"] = getattr(self, store)
+        if self.content_key:
+            environ["WARDGATE_CONTENT_KEY"] = self.content_key
 
 
 class _Output(Struct):

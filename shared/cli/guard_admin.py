@@ -32,11 +32,12 @@ class _Token(msgspec.Struct):
     token: str
 
 
-class _NewKey(msgspec.Struct):
-    """As guard answers it."""
+class _Key(msgspec.Struct):
+    """As guard answers it; ``key`` is missing where rotation makes it."""
 
     id: str
-    key: str
+    by_rotation: bool
+    key: str | None = None
 
 
 class GuardAdmin:
@@ -67,10 +68,17 @@ class GuardAdmin:
             ApiError: Refused by IAM or by guard; the message says by whom.
             ServiceUnavailable: One of them does not answer.
         """
-        status, data = self._post(f"{self._deployment.guard_url.rstrip('/')}/admin/keys", self._id_token(), asked)
-        if status != 201:
+        return self._asked("/admin/keys", asked)
+
+    def rotate_key(self, key_id: str, grace_seconds: int) -> dict[str, Any]:
+        """Give an API key another secret; the one before stays good for so long. Returns and raises as above."""
+        return self._asked("/admin/keys/rotate", {"id": key_id, "grace_seconds": grace_seconds})
+
+    def _asked(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        status, data = self._post(f"{self._deployment.guard_url.rstrip('/')}{path}", self._id_token(), body)
+        if status not in (200, 201):
             raise _refused("Guard", status, data)
-        msgspec.json.decode(data, type=_NewKey)
+        msgspec.json.decode(data, type=_Key)
         answer: dict[str, Any] = msgspec.json.decode(data)
         return answer
 

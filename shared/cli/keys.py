@@ -1,26 +1,37 @@
-"""``wardgate keys``: make, list and revoke API keys."""
+"""``wardgate keys``: make, list, rotate and revoke API keys."""
 
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from shared.cli.output import MAKES_SECRETS, Commands, add_json_option, need_home, print_json, print_table
-from shared.cli.times import future
+from shared.cli.times import future, span
 from shared.clock import SystemClock, utc
-from shared.errors import ConfigurationError, Fault, ServiceUnavailable
-from shared.identity.api_keys import ApiKeys, KeyRecord
+from shared.errors import BadRequest, ConfigurationError, Fault, ServiceUnavailable
+from shared.identity.api_keys import ApiKeys, KeyRecord, NewKey
 from shared.identity.caller import DEFAULT_SCOPES, SCOPES
-from shared.settings import load_settings
+from shared.identity.key_rotation import KeyRotation
+from shared.policy import load_policy
+from shared.settings import Settings, load_settings
 from shared.stores.connect import connect_documents, connect_secrets
 from shared.stores.secret_reader import SecretReader
 
-_COLUMNS = ("id", "tenant", "name", "scopes", "status", "created_at", "not_after")
+if TYPE_CHECKING:
+    from shared.cli.guard_admin import GuardAdmin
+
+_COLUMNS = ("id", "tenant", "name", "scopes", "status", "created_at", "not_after", "older_until")
+
+_MADE = "id   {}\nkey  {}\nThe key is shown this once; keep it now."
+_RESERVED = "id   {}\nRotation makes its secrets, once a secret's driver in the policy names this id."
 
 
 def register(commands: Commands) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("keys", help="make, list and revoke API keys", description=__doc__)
+    parser = commands.add_parser("keys", help="make, list, rotate and revoke API keys", description=__doc__)
     actions = parser.add_subparsers(metavar="ACTION", required=True)
 
     create = actions.add_parser("create", help="make a key; it is shown once and stored only as a keyed hash")
@@ -37,6 +48,11 @@ def register(commands: Commands) -> None:
         metavar="WHEN",
         help="after a time such as 12h or 90d, or at an RFC 3339 time with zone (default: never)",
     )
+    create.add_argument(
+        "--by-rotation",
+        action="store_true",
+        help="show no secret: rotation makes them, into the secret whose driver names this key's id in the policy",
+    )
     add_json_option(create)
     create.set_defaults(run=_create)
 
@@ -44,16 +60,32 @@ def register(commands: Commands) -> None:
     add_json_option(listing)
     listing.set_defaults(run=_list)
 
+    rotate = actions.add_parser("rotate", help="give a key another secret; its id, scopes and limits stay")
+    rotate.add_argument("id", help="the key's id, as `wardgate keys list` shows it")
+    rotate.add_argument(
+        "--grace", type=span, metavar="TIME", help="how long the old secret stays good, as 6h (default: the policy's)"
+    )
+    rotate.add_argument(
+        "--revoke-immediately", action="store_true", help="end the old secret at once; for a key that leaked"
+    )
+    add_json_option(rotate)
+    rotate.set_defaults(run=_rotate)
+
     revoke = actions.add_parser("revoke", help="refuse a key from now on")
     revoke.add_argument("id", help="the key's id, as `wardgate keys list` shows it")
     add_json_option(revoke)
     revoke.set_defaults(run=_revoke)
 
 
-def _keys() -> ApiKeys:
+def _settings() -> Settings:
     settings = load_settings(needs={"documents", "secrets"})
     # To make a key needs a home as well: one in a home that was made for it opens nothing that is running.
     need_home(settings, settings.documents, settings.secrets)
+    return settings
+
+
+def _keys() -> ApiKeys:
+    settings = _settings()
     documents = connect_documents(settings.documents)
     reader = SecretReader(connect_secrets(settings.secrets), documents, settings.environment)
     return ApiKeys(documents, reader, SystemClock())
@@ -63,31 +95,84 @@ def _create(options: argparse.Namespace) -> int:
     scopes = [scope.strip() for scope in options.scopes.split(",") if scope.strip()]
     if options.deployment is not None:
         return _create_by_guard(options, scopes)
+    given = (options.tenant, options.name, scopes, options.expires)
+    with _secrets_are_made():
+        if options.by_rotation:
+            _show_reserved(_keys().reserve(*given), json=options.json)
+        else:
+            _show(_keys().create(*given), json=options.json)
+    return 0
+
+
+def _rotate(options: argparse.Namespace) -> int:
+    if options.revoke_immediately and options.grace is not None:
+        raise BadRequest("--revoke-immediately and --grace contradict each other; give one of them.")
+    if options.deployment is not None:
+        grace = timedelta(0) if options.revoke_immediately else options.grace or _grace_of(load_settings(needs=()))
+        _show_guards(_guard(options).rotate_key(options.id, round(grace.total_seconds())), json=options.json)
+        return 0
+    settings = _settings()
+    documents = connect_documents(settings.documents)
+    reader = SecretReader(connect_secrets(settings.secrets), documents, settings.environment)
+    grace = timedelta(0) if options.revoke_immediately else options.grace or _grace_of(settings)
+    with _secrets_are_made():
+        _show(KeyRotation(documents, reader, SystemClock()).replace(options.id, grace), json=options.json)
+    return 0
+
+
+def _grace_of(settings: Settings) -> timedelta:
+    return timedelta(seconds=load_policy(settings.policy).file.secrets.grace_seconds)
+
+
+@contextmanager
+def _secrets_are_made() -> Iterator[None]:
     try:
-        made = _keys().create(options.tenant, options.name, scopes, options.expires)
+        yield
     except ServiceUnavailable as error:
         if error.code != "not_ready":
             raise
         problem = f"they have not been made yet; {MAKES_SECRETS} makes them."
         raise ConfigurationError([Fault("secrets", problem)]) from error
-    if options.json:
+
+
+def _show(made: NewKey, *, json: bool) -> None:
+    """The one time that a key is shown."""
+    if json:
         print_json({**_row(made.record), "key": made.key})
+        return
+    print(_MADE.format(made.record.id, made.key))
+    if until := _time(made.record.older_until):
+        print(f"The one before is good until {until}.")
+
+
+def _show_reserved(record: KeyRecord, *, json: bool) -> None:
+    if json:
+        print_json(_row(record))
     else:
-        print(f"id   {made.record.id}\nkey  {made.key}\nThe key is shown this once; keep it now.")
-    return 0
+        print(_RESERVED.format(record.id))
 
 
 def _create_by_guard(options: argparse.Namespace, scopes: list[str]) -> int:
     """Have guard make the key: the pepper's value is for guard alone."""
+    asked = {"tenant": options.tenant, "name": options.name, "scopes": scopes, "not_after": options.expires}
+    _show_guards(_guard(options).create_key({**asked, "by_rotation": options.by_rotation}), json=options.json)
+    return 0
+
+
+def _guard(options: argparse.Namespace) -> GuardAdmin:
     from shared.cli.guard_admin import IAM_CREDENTIALS, GuardAdmin
 
-    asked = {"tenant": options.tenant, "name": options.name, "scopes": scopes, "not_after": options.expires}
-    made = GuardAdmin(options.deployment, IAM_CREDENTIALS).create_key(asked)
-    if options.json:
+    return GuardAdmin(options.deployment, IAM_CREDENTIALS)
+
+
+def _show_guards(made: dict[str, Any], *, json: bool) -> None:
+    """A key as guard's answer has it."""
+    if json:
         print_json({**made, "scopes": ",".join(made["scopes"]), "status": "active", "revoked_at": None})
+    elif made["by_rotation"]:
+        print(_RESERVED.format(made["id"]))
     else:
-        print(f"id   {made['id']}\nkey  {made['key']}\nThe key is shown this once; keep it now.")
-    return 0
+        print(_MADE.format(made["id"], made["key"]))
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -119,6 +204,8 @@ def _row(record: KeyRecord) -> dict[str, object]:
         "created_at": _time(record.created_at),
         "not_after": _time(record.not_after),
         "revoked_at": _time(record.revoked_at),
+        "older_until": _time(record.older_until),
+        "by_rotation": record.by_rotation,
     }
 
 

@@ -62,7 +62,9 @@ def _service(*, may_make_home: bool = False) -> RotationService:
     if not may_make_home:
         need_home(settings, settings.documents, settings.secrets)
     store, documents = connect_secrets(settings.secrets), connect_documents(settings.documents)
-    return RotationService(store, documents, load_policy(settings.policy).file, SystemClock())
+    return RotationService(
+        store, documents, load_policy(settings.policy).file, SystemClock(), environment=settings.environment
+    )
 
 
 def _status(options: argparse.Namespace) -> int:

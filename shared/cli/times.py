@@ -27,6 +27,20 @@ def future(text: str) -> datetime:
     return _moment(text, 1)
 
 
+def span(text: str) -> timedelta:
+    """An option's length of time, such as ``6h``. For argparse's ``type``.
+
+    Raises:
+        argparse.ArgumentTypeError: The text is none, or one beyond the calendar.
+    """
+    try:
+        if given := _SPAN.fullmatch(text):
+            return int(given[1]) * _UNITS[given[2]]
+    except OverflowError:
+        pass
+    raise argparse.ArgumentTypeError("give 15m, 6h or 7d")
+
+
 def _moment(text: str, direction: int) -> datetime:
     try:
         if span := _SPAN.fullmatch(text):

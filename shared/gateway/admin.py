@@ -1,7 +1,8 @@
 """guard's admin routes: what operators do through guard, because guard may read secrets that they may not.
 
-``POST /admin/keys`` makes an API key, which takes the value of the pepper. They are served only where
-``WARDGATE_ADMIN_AUDIENCE`` and ``WARDGATE_ADMIN_ACCOUNTS`` are set; no API key opens them.
+``POST /admin/keys`` makes an API key and ``POST /admin/keys/rotate`` gives it another secret, which takes the value of
+the pepper. They are served only where ``WARDGATE_ADMIN_AUDIENCE`` and ``WARDGATE_ADMIN_ACCOUNTS`` are set; no API key
+opens them.
 """
 
 from __future__ import annotations
@@ -9,22 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Annotated, Protocol
 
 from flask import Request, Response
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from shared.audit.port import Operation, OperationTrail, Operator
-from shared.errors import MethodNotAllowed, ServiceUnavailable, StoreError
+from shared.errors import MethodNotAllowed, NotFound, ServiceUnavailable, StoreError
 from shared.identity.api_keys import ApiKeys, KeyRecord, NewKey
 from shared.identity.bearer import Headers
 from shared.identity.caller import DEFAULT_SCOPES
+from shared.identity.key_format import is_key_id
+from shared.identity.key_rotation import KeyRotation
 from shared.shapes import prepare
 from shared.web.request import decode_json, read_json_body
 from shared.web.responses import json_response
 
 PATH = "/admin/keys"
+ROTATE_PATH = "/admin/keys/rotate"
 
 _MAX_BYTES = 4096
 _BODY_SECONDS = 10.0
@@ -38,9 +42,19 @@ class KeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
     name: str = "key"
     scopes: list[str] = field(default_factory=lambda: list(DEFAULT_SCOPES))
     not_after: datetime | None = None
+    by_rotation: bool = False
+    """Whether rotation makes its secrets; then none is made here."""
 
 
-prepare(KeyRequest)
+class RotateRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """The key that is to get another secret."""
+
+    id: str
+    grace_seconds: Annotated[int, Meta(ge=0, le=30 * 86_400)]
+    """How long the one before stays good; 0: it ends at once."""
+
+
+prepare(KeyRequest, RotateRequest)
 
 
 class Operators(Protocol):
@@ -55,6 +69,7 @@ class Admin:
 
     operators: Operators
     keys: ApiKeys
+    rotation: KeyRotation
     trail: OperationTrail
 
 
@@ -77,17 +92,41 @@ def create_key(admin: Admin, request: Request, account: str) -> Response:
     """
     body = read_json_body(request, _MAX_BYTES, _BODY_SECONDS)
     asked = decode_json(body, KeyRequest, depth=_DEPTH)
-    made = admin.keys.create(asked.tenant, asked.name, asked.scopes, asked.not_after)
-    operation = Operation("keys.create", f"key:{made.record.id}", Operator(account[:128], "id_token"))
+    given = (asked.tenant, asked.name, asked.scopes, asked.not_after)
+    shown = _shown(admin.keys.reserve(*given)) if asked.by_rotation else _shown_new(admin.keys.create(*given))
     try:
-        admin.trail.record_operation(operation)
-    except StoreError as error:
+        _record(admin, "keys.create", str(shown["id"]), account)
+    except ServiceUnavailable:
         with suppress(StoreError):
-            admin.keys.revoke(made.record.id)
+            admin.keys.revoke(str(shown["id"]))
+        raise
+    return json_response(shown, status=201, headers={"cache-control": "no-store"})
+
+
+def rotate_key(admin: Admin, request: Request, account: str) -> Response:
+    """Give a key another secret; the answer is the only place where it is ever shown.
+
+    The trail is told first: what it does not take is not done.
+
+    Raises:
+        ApiError: The body is malformed, there is no such key, it is in a grace period, or a store does not answer.
+    """
+    body = read_json_body(request, _MAX_BYTES, _BODY_SECONDS)
+    asked = decode_json(body, RotateRequest, depth=_DEPTH)
+    if not is_key_id(asked.id):
+        raise NotFound("There is no API key with this id.", code="key_not_found")
+    _record(admin, "keys.rotate", asked.id, account)
+    made = admin.rotation.replace(asked.id, timedelta(seconds=asked.grace_seconds))
+    return json_response(_shown_new(made), headers={"cache-control": "no-store"})
+
+
+def _record(admin: Admin, name: str, key_id: str, account: str) -> None:
+    try:
+        admin.trail.record_operation(Operation(name, f"key:{key_id}", Operator(account[:128], "id_token")))
+    except StoreError as error:
         raise ServiceUnavailable(
             "The audit trail cannot take the event of this key, so it is not given out.", code="audit_unavailable"
         ) from error
-    return json_response(_shown(made), status=201, headers={"cache-control": "no-store"})
 
 
 def administer(route: AdminRoute, request: Request) -> Response:
@@ -103,8 +142,11 @@ def administer(route: AdminRoute, request: Request) -> Response:
     return route.handler(route.admin, request, route.admin.operators.verify(request.headers))
 
 
-def _shown(made: NewKey) -> dict[str, object]:
-    record: KeyRecord = made.record
+def _shown_new(made: NewKey) -> dict[str, object]:
+    return {**_shown(made.record), "key": made.key}
+
+
+def _shown(record: KeyRecord) -> dict[str, object]:
     return {
         "id": record.id,
         "tenant": record.tenant,
@@ -112,5 +154,6 @@ def _shown(made: NewKey) -> dict[str, object]:
         "scopes": sorted(record.scopes),
         "created_at": record.created_at,
         "not_after": record.not_after,
-        "key": made.key,
+        "older_until": record.older_until,
+        "by_rotation": record.by_rotation,
     }

@@ -19,6 +19,7 @@ from shared.guards.tenants import Pipelines
 from shared.identity.addresses import AddressCap
 from shared.identity.api_keys import ApiKeys
 from shared.identity.authenticate import Authenticator, TokenVerifier
+from shared.identity.key_rotation import KeyRotation
 from shared.identity.service import connect_identity
 from shared.models.client import ModelClient
 from shared.policy.types import Issuer
@@ -84,7 +85,7 @@ def assemble(start: Start, pipelines: Pipelines) -> Services:
         ),
         uncharged=AddressCap(policy.identity.unauthenticated_per_minute, clock),
         killed=AddressCap(_KILLED_EVENTS, clock),
-        admin=_admin(settings, keys, trail, clock),
+        admin=_admin(settings, keys, KeyRotation(documents, secrets, clock), trail, clock),
     )
 
 
@@ -98,7 +99,7 @@ def import_adapters(start: Start) -> None:
     _oidc(start.policy.file.identity.issuers)
 
 
-def _admin(settings: Settings, keys: ApiKeys, trail: ChainWriter, clock: Clock) -> Admin | None:
+def _admin(settings: Settings, keys: ApiKeys, rotation: KeyRotation, trail: ChainWriter, clock: Clock) -> Admin | None:
     """What the admin routes work with; imported only where there are any."""
     if not settings.admin_audience:
         return None
@@ -106,7 +107,7 @@ def _admin(settings: Settings, keys: ApiKeys, trail: ChainWriter, clock: Clock) 
     from shared.identity.service_verifier import trusted_issuer
 
     trust = trusted_issuer(settings.identity, settings.admin_audience, clock)
-    return Admin(OperatorVerifier(trust, settings.admin_accounts, clock), keys, trail)
+    return Admin(OperatorVerifier(trust, settings.admin_accounts, clock), keys, rotation, trail)
 
 
 def _oidc(issuers: list[Issuer]) -> TokenVerifier | None:

@@ -20,6 +20,8 @@ from shared.gateway.kill import refuse_killed, tool_scopes, tools_declared
 from shared.gateway.once import Once
 from shared.gateway.services import Services
 from shared.gateway.streamed import StreamedAnswer
+from shared.guards.canary import with_canary
+from shared.guards.port import Background
 from shared.identity.caller import Caller
 from shared.models.client import ModelCall
 from shared.models.wire import ChatRequest, NamedTool, StreamOptions, SystemMessage
@@ -140,14 +142,13 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
     call = ModelCall(
         exchange.request_id, services.policy.file.calls.deadline_seconds, request.environ, pulse=check_switch
     )
-    forwarded = _for_the_model(inspection.request, asked.alias)
-    exchange.model_asked = True
+    background = exchange.pipeline.background(inspection.request, asked.alias.system_prompt, inspection.masks)
+    forwarded = _for_the_model(background)
+    exchange.model_asked, exchange.bytes_sent = True, inspection.bytes_forwarded
     if asked.chat.stream:
         upstream = _answered(exchange, lambda: services.model.stream(forwarded, call))
         wants_usage = bool(asked.chat.stream_options and asked.chat.stream_options.include_usage)
-        streamed = StreamedAnswer(
-            exchange, once, upstream, inspection.request, scopes=asked.scopes, wants_usage=wants_usage
-        )
+        streamed = StreamedAnswer(exchange, once, upstream, background, scopes=asked.scopes, wants_usage=wants_usage)
         streamed.start()
         return streamed.response(headers)
     answer = _answered(exchange, lambda: services.model.complete(forwarded, call))
@@ -155,7 +156,7 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
     exchange.usage = answer.completion.usage or None
     exchange.answer_bytes = sum(counted(text) for text in texts_of(answer.completion))
     services.switch.check((*asked.scopes, *tool_scopes(answer.completion)))
-    checked = exchange.pipeline.inspect_answer(answer.completion, inspection.request)
+    checked = exchange.pipeline.inspect_answer(answer.completion, inspection.request, background)
     exchange.answer_inspected(checked)
     checked.raise_if_blocked()
     body = msgspec.json.encode(checked.completion)
@@ -175,11 +176,13 @@ def _answered(exchange: Exchange, ask: Callable[[], Answer]) -> Answer:
         raise
 
 
-def _for_the_model(chat: ChatRequest, alias: ModelAlias) -> ChatRequest:
+def _for_the_model(background: Background) -> ChatRequest:
     """The request as the model gets it: with the policy's own prompt first, and with usage counted on streams."""
+    chat, prompt = background.request, background.system_prompt
     forwarded = msgspec.structs.replace(chat, user=None)
-    if alias.system_prompt is not None:
-        forwarded.messages = [SystemMessage(content=alias.system_prompt), *chat.messages]
+    if prompt is not None:
+        hidden = prompt if background.canary is None else with_canary(prompt, background.canary)
+        forwarded.messages = [SystemMessage(content=hidden), *chat.messages]
     if chat.stream:
         forwarded.stream_options = StreamOptions(include_usage=True)
     return forwarded

@@ -61,6 +61,14 @@ class Exchange:
 
     prompt: str | None = field(default=None, repr=False)
     answer: str | None = field(default=None, repr=False)
+    kept_prompt: str | None = field(default=None, repr=False)
+    kept_answer: str | None = field(default=None, repr=False)
+    """What a sealed copy may hold of them."""
+
+    bytes_sent: int | None = None
+    bytes_returned: int | None = None
+    """As in the receipt."""
+
     verdict: Verdict = "allow"
     findings: list[Finding] = field(default_factory=list)
     guards: list[GuardRun] = field(default_factory=list)
@@ -100,13 +108,14 @@ class Exchange:
 
     def prompt_inspected(self, inspection: Inspection) -> None:
         """Note what the guards made of the prompt."""
-        self.prompt = inspection.text
+        self.prompt, self.kept_prompt = inspection.text, inspection.kept
         self.unscanned_parts = len(inspection.unscanned)
         self._inspected(inspection)
 
     def answer_inspected(self, inspection: Inspection) -> None:
         """Note what the guards made of the answer."""
-        self.answer = inspection.text
+        self.answer, self.kept_answer = inspection.text, inspection.kept
+        self.bytes_returned = inspection.bytes_forwarded
         self._inspected(inspection)
 
     def _inspected(self, inspection: Inspection) -> None:
@@ -202,6 +211,8 @@ class Exchange:
                 decision=self.decision,
                 verdict=self.verdict,
                 guards=tuple(self.guards),
+                bytes_sent=self.bytes_sent,
+                bytes_returned=self.bytes_returned,
                 answer_sha256=answer_digest(answer),
                 admission_mode=self.admission_mode,
                 chain_uid=recorded.chain_uid if recorded else None,
@@ -249,6 +260,8 @@ class Exchange:
             ended_at=self.services.clock.time_ns(),
             prompt=self.prompt,
             answer=self.answer,
+            kept_prompt=self.kept_prompt,
+            kept_answer=self.kept_answer,
             user=self.user,
             model=self.model,
             upstream=self.upstream,

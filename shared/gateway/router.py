@@ -24,7 +24,7 @@ from shared.errors import (
     UnsupportedMediaType,
 )
 from shared.gateway.admin import PATH as KEYS_PATH
-from shared.gateway.admin import AdminRoute, administer, create_key
+from shared.gateway.admin import ROTATE_PATH, AdminRoute, administer, create_key, rotate_key
 from shared.gateway.call import Call
 from shared.gateway.chat import chat
 from shared.gateway.exchange import Exchange
@@ -89,6 +89,7 @@ class Gateway:
         }
         if services.admin is not None:
             self._routes[KEYS_PATH] = AdminRoute(services.admin, create_key)
+            self._routes[ROTATE_PATH] = AdminRoute(services.admin, rotate_key)
 
     def __call__(self, request: Request) -> Response:
         """Answer one request. Never raises."""

@@ -12,9 +12,10 @@ from shared.admission.usage import OutputAllowance, counted, texts_of
 from shared.errors import ApiError
 from shared.gateway.exchange import Exchange
 from shared.gateway.once import Once
+from shared.guards.port import Background
 from shared.guards.stream import AnswerStream as GuardedAnswer
 from shared.models.client import AnswerStream as ModelAnswer
-from shared.models.wire import ChatChunk, ChatRequest, ChunkChoice, Delta, TokenUsage
+from shared.models.wire import ChatChunk, ChunkChoice, Delta, TokenUsage
 from shared.web.http_client import CallCancelled
 from shared.web.log import log
 from shared.web.responses import error_body
@@ -30,7 +31,7 @@ class StreamedAnswer:
         exchange: Ends with the stream, however that ends.
         once: Keeps the stream for a retry under the same ``Idempotency-Key``.
         upstream: The model's chunks; their first one has arrived.
-        asked: The request as it went on to the model.
+        background: What is known of the request as it went on to the model.
         scopes: What the kill switch may end it by.
         wants_usage: Whether the caller asked for the chunk that counts tokens.
     """
@@ -40,7 +41,7 @@ class StreamedAnswer:
         exchange: Exchange,
         once: Once,
         upstream: ModelAnswer,
-        asked: ChatRequest,
+        background: Background,
         *,
         scopes: tuple[str, ...],
         wants_usage: bool,
@@ -48,9 +49,9 @@ class StreamedAnswer:
         self._exchange = exchange
         self._once = once
         self._upstream = upstream
-        self._guarded = GuardedAnswer(exchange.pipeline, asked)
+        self._guarded = GuardedAnswer(exchange.pipeline, background.request, background)
         self._wants_usage = wants_usage
-        self._choices = asked.n or 1
+        self._choices = background.request.n or 1
         self._allowance = OutputAllowance(exchange.estimate.completion_tokens if exchange.estimate else 0)
         self._scopes = scopes
         self._called: dict[tuple[int, int], str] = {}

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.guards.holdback import HeldText
+from shared.guards.masking import Masks
 from shared.guards.output import Expected
 from shared.guards.parts import Form, Part
 from shared.guards.pipeline import Pipeline
-from shared.guards.port import Finding, Reach, together
+from shared.guards.port import Background, Finding, Reach, together
+from shared.guards.unmasking import Unmasker, unmask_json
 from shared.models.wire import (
     AnswerFunction,
     AnswerMessage,
@@ -25,17 +27,19 @@ from shared.models.wire import (
 class AnswerRules:
     """What all choices of one answer share: the guards, how much they hold back, and how much text there is."""
 
-    def __init__(self, pipeline: Pipeline, request: ChatRequest) -> None:
+    def __init__(self, pipeline: Pipeline, request: ChatRequest, background: Background) -> None:
         self.expected = Expected.of(request)
-        self.scan = pipeline.scan("output")
+        self.masks = background.masks
+        self.unmasking = pipeline.unmasking
+        self.scan = pipeline.scan("output", background)
         self.characters = 0
         self._output = pipeline.output
-        armed = pipeline.guards("output")
+        armed = pipeline.guards("output", background)
         self._acting = [guard for guard in armed if guard.acts("output")]
         self._watching = [guard for guard in armed if not guard.acts("output")]
         reaches = [guard.guard.reach for guard in self._acting if guard.guard is not None]
-        # JSON is judged, and cut, whole or not at all
-        whole = Reach(None) if reaches or self._output.acts("output") else None
+        # JSON is judged, cut and unmasked whole or not at all
+        whole = Reach(None) if reaches or self.masks or self._output.acts("output") else None
         self.prose_reach = together(reaches) if reaches else None
         self.content_reach = whole if self.expected.json else self.prose_reach
         self.call_reach = whole
@@ -56,6 +60,14 @@ class AnswerRules:
         released = held.add(fragment)
         self.characters += held.length - before
         return released
+
+    def count(self, texts: Sequence[HeldText]) -> int:
+        """Tell the scan what of all these texts each guard has seen; answers the bytes of them that left."""
+        received, sent = sum(text.bytes_received for text in texts), sum(text.bytes_sent for text in texts)
+        self.scan.saw([*self._watching, self._output], received)
+        self.scan.saw(self._acting, sum(text.bytes_seen for text in texts))
+        self.scan.forwarded(sent)
+        return sent
 
     def watch(self, texts: Sequence[HeldText]) -> list[list[Finding]]:
         """What the guards that do not act find in each of the texts as they stand."""
@@ -97,6 +109,7 @@ class HeldChoice:
         self._path = f"choices[{index}].message"
         self._content = rules.text(f"{self._path}.content", rules.expected.content_form, rules.content_reach)
         self._refusal = rules.text(f"{self._path}.refusal", "prose", rules.prose_reach)
+        self._unmaskers = {} if rules.masks is None else self._made_unmaskers(rules.masks)
         self._calls: dict[int, _HeldCall] = {}
         self._watched: list[list[Finding]] | None = None
 
@@ -106,15 +119,19 @@ class HeldChoice:
         released.content = self._add(self._content, delta.content)
         released.refusal = self._add(self._refusal, delta.refusal)
         calls = [self._call(part.index).take(part) for part in delta.tool_calls or ()]
-        if self._rules.call_reach is None and calls:
-            released.tool_calls = calls
         if self._rules.too_long:
             self._end("content_filter", blocked=True)
             return Delta()
+        self._sent(self._content, self._refusal)
         if self._content.blocked or self._refusal.blocked:
+            released.content = self._rest(self._content, released.content)
+            released.refusal = self._rest(self._refusal, released.refusal)
             self._end("content_filter", blocked=True)
-            released.tool_calls = None
-        elif finish_reason is not None:
+            return released
+        if self._rules.call_reach is None and calls:
+            released.tool_calls = calls
+            self._sent(*self._call_texts())
+        if finish_reason is not None:
             return _joined(released, self.close(finish_reason))
         return released
 
@@ -127,11 +144,22 @@ class HeldChoice:
         self._end("content_filter" if blocked else finish_reason, blocked=blocked)
         released = Delta()
         if not (blocked and _is_whole(self._rules.content_reach)):
-            released.content = content or None
-        released.refusal = refusal or None
+            released.content = self._rest(self._content, self._unmasked(self._content, content)) or None
+            self._sent(self._content)
+        released.refusal = self._rest(self._refusal, self._unmasked(self._refusal, refusal)) or None
+        self._sent(self._refusal)
         if not blocked and self._rules.call_reach is not None:
             released.tool_calls = calls or None
+            self._sent(*self._call_texts())
         return released
+
+    def masked(self) -> Choice:
+        """The choice as it has left, with its placeholders."""
+        message = AnswerMessage(content=self._content.passed or None if self._content.has_left else None)
+        message.refusal = self._refusal.passed or None
+        if calls := [call.whole() for _, call in sorted(self._calls.items()) if call.texts[0].has_left]:
+            message.tool_calls = calls
+        return Choice(self.index, message, self.finish_reason)
 
     def text_findings(self) -> list[Finding]:
         """What the guards found in its texts, by text and place."""
@@ -144,17 +172,40 @@ class HeldChoice:
 
     def texts(self) -> list[HeldText]:
         """Its texts, in the order in which an answer has them."""
-        return [
-            self._content,
-            self._refusal,
-            *(text for index in sorted(self._calls) for text in self._calls[index].texts),
-        ]
+        return [self._content, self._refusal, *self._call_texts()]
+
+    def _call_texts(self) -> list[HeldText]:
+        return [text for index in sorted(self._calls) for text in self._calls[index].texts]
+
+    def _made_unmaskers(self, masks: Masks) -> dict[int, Unmasker]:
+        """For texts that are not JSON, by the ids of the texts behind them."""
+        texts = [self._refusal] if self._rules.expected.json else [self._content, self._refusal]
+        return {id(text): Unmasker(masks, links=self._rules.unmasking.links) for text in texts}
+
+    def _unmasked(self, held: HeldText, text: str) -> str:
+        """What may leave of a text that guards let go."""
+        unmasker = self._unmaskers.get(id(held))
+        if unmasker is not None:
+            return unmasker.add(text)
+        masks = self._rules.masks
+        return text if masks is None else unmask_json(text, masks, links=self._rules.unmasking.links)
+
+    def _rest(self, held: HeldText, text: str | None) -> str | None:
+        """``text``, and what is left of the text when no more of it will come."""
+        unmasker = self._unmaskers.get(id(held))
+        rest = "" if unmasker is None else unmasker.finish()
+        return (text or "") + rest if rest else text
+
+    @staticmethod
+    def _sent(*texts: HeldText) -> None:
+        for text in texts:
+            text.sent()
 
     def _add(self, held: HeldText, fragment: str | None) -> str | None:
         """What may leave of a text; an empty fragment, by which some servers open a text, is passed on."""
         if fragment is None or self._content.blocked:
             return None
-        return self._rules.take(held, fragment) or (None if fragment else "")
+        return self._unmasked(held, self._rules.take(held, fragment)) or (None if fragment else "")
 
     def _call(self, index: int) -> _HeldCall:
         call = self._calls.get(index)
@@ -219,6 +270,9 @@ class _HeldCall:
     def finish(self) -> ToolCallDelta:
         """The call is complete; answers what may leave of it."""
         identifier, name, arguments = (held.finish() for held in self.texts)
+        rules = self._rules
+        if rules.masks is not None and rules.unmasking.tool_arguments:
+            arguments = unmask_json(arguments, rules.masks, links=rules.unmasking.links)
         return ToolCallDelta(self._index, identifier, "function", FunctionDelta(name, arguments))
 
     def whole(self) -> AnswerToolCall:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -10,15 +10,19 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct
 
 from shared.errors import ContentFiltered
+from shared.guards.masking import Masks
+from shared.guards.neighbours import neighbours
 from shared.guards.parts import Part
 from shared.guards.port import (
     SEPARATOR,
     VERDICTS,
+    Background,
     Context,
     Direction,
     Finding,
     Guard,
     GuardRun,
+    JoinedReader,
     Reviewer,
     RunStatus,
     Verdict,
@@ -26,12 +30,14 @@ from shared.guards.port import (
 )
 from shared.guards.redaction import settled
 from shared.models.wire import ChatCompletion, ChatRequest
-from shared.policy.types import GuardRule
+from shared.policy.types import GuardMode
 from shared.text.canonical import Text
 
 MOST_FINDINGS = 100
 """Findings told of one request or answer, so that an event stays small; the gravest come first into it."""
 
+
+_RAN = ("ran", "monitor")
 
 AnyGuard = TypeVar("AnyGuard", covariant=True)
 Found = TypeVar("Found")
@@ -41,7 +47,7 @@ class Armed(Struct, Generic[AnyGuard], frozen=True):
     """A guard and what the policy says of it."""
 
     name: str
-    rule: GuardRule
+    rule: GuardMode
     directions: frozenset[str]
     guard: AnyGuard | None
     """None where it is off."""
@@ -52,7 +58,7 @@ class Armed(Struct, Generic[AnyGuard], frozen=True):
 
     def cuts(self, direction: Direction) -> bool:
         """Whether there are findings that it takes out of what goes on."""
-        return self.acts(direction) and "redact" in self.rule.actions(direction)
+        return self.acts(direction) and bool({"redact", "mask"} & self.rule.actions(direction))
 
 
 class Inspection(Struct, frozen=True, kw_only=True):
@@ -65,8 +71,16 @@ class Inspection(Struct, frozen=True, kw_only=True):
 
     runs: tuple[GuardRun, ...]
     text: str
-    """For the audit trail: all text, canonical, with ``SEPARATOR`` between its parts. A prompt as it
+    """For the audit trail's keyed hash: all text, canonical, with ``SEPARATOR`` between its parts. A prompt as it
     came, an answer as it goes on."""
+
+    kept: str
+    """For the audit trail's sealed copy: ``text`` without the secrets and personal data on which a guard acted; an
+    answer with its placeholders."""
+
+    bytes_forwarded: int
+    """Of the text as it came, how much goes on: to the model, or to the client. What guards put in place of what they
+    took out is not counted."""
 
     unscanned: tuple[str, ...] = ()
     """Paths of parts that were let through although no guard can read them."""
@@ -107,24 +121,30 @@ class RequestInspection(Inspection, frozen=True, kw_only=True):
     """What the guards made of a request."""
 
     request: ChatRequest
-    """As it may go on: canonical and redacted; the caller's own object where nothing had to change."""
+    """As it may go on: canonical, redacted and masked; the caller's own object where nothing had to change."""
+
+    masks: Masks | None
+    """What stands for what in it; None where nothing is masked."""
 
 
 class AnswerInspection(Inspection, frozen=True, kw_only=True):
     """What the guards made of an answer."""
 
     completion: ChatCompletion
-    """As it may go on; blocked choices are empty and end with ``content_filter``."""
+    """As it may go on, placeholders turned back; blocked choices are empty and end with ``content_filter``."""
 
 
 class Scan:
     """Runs guards and keeps count: what they found, what they saw, and which of them failed."""
 
-    def __init__(self, direction: Direction, guards: Sequence[Armed[Any]]) -> None:
+    def __init__(
+        self, direction: Direction, guards: Sequence[Armed[Any]], background: Background | None = None
+    ) -> None:
         self.direction = direction
-        self.bytes_seen = 0
+        self.background = background
         self.faults: dict[str, str] = {}
         self._guards = guards
+        self._seen: dict[str, int] = {}
 
     def over(
         self, guards: Sequence[Armed[Guard | Reviewer]], parts: Sequence[Part], texts: Sequence[Text]
@@ -134,7 +154,7 @@ class Scan:
         joined = SEPARATOR.join([view.text for text in texts for view in text.views])
         for armed in guards:
             if armed.guard is not None:
-                look = partial(_look, armed, self.direction, joined, parts, texts)
+                look = partial(self._look, armed, joined, parts, texts)
                 for index, finding in self.attempt(armed, look):
                     found[index].append(finding)
         return [
@@ -152,6 +172,17 @@ class Scan:
             self.faults[armed.name] = type(error).__name__
             return ()
 
+    def saw(self, guards: Iterable[Armed[Any]], count: int) -> None:
+        """Note that these guards have looked at so many bytes of the text as it came."""
+        for armed in guards:
+            self._seen[armed.name] = count
+
+    def forwarded(self, count: int) -> None:
+        """Note that so many bytes of the text as it came go on. A guard that saw fewer has failed."""
+        for armed in self._guards:
+            if armed.guard is not None and self._seen.get(armed.name, 0) < count:
+                self.faults.setdefault(armed.name, "SawLess")
+
     @property
     def refused(self) -> bool:
         """Whether a guard failed without which the policy lets nothing pass."""
@@ -164,10 +195,37 @@ class Scan:
     def runs(self) -> tuple[GuardRun, ...]:
         """What became of each guard; only one that got through counts what it saw."""
         return tuple(
-            GuardRun(armed.name, self.direction, status, self.bytes_seen if status in ("ran", "monitor") else 0)
+            GuardRun(armed.name, self.direction, status, self._seen.get(armed.name, 0) if status in _RAN else 0)
             for armed in self._guards
             for status in (self._status(armed),)
         )
+
+    def _look(
+        self, armed: Armed[Guard | Reviewer], joined: str, parts: Sequence[Part], texts: Sequence[Text]
+    ) -> list[tuple[int, Finding]]:
+        """What one guard finds, with the index of its part; one look at everything first, which mostly suffices.
+
+        A guard that redacts must find every place. Any other has said enough with as many findings as are told
+        of; to find the rest would let a caller buy much work with a short request.
+        """
+        guard = armed.guard
+        if isinstance(guard, Reviewer):
+            reviewed = guard.review([text.canonical.text for text in texts], self.direction)
+            return [(index, _in_original(finding, texts[index])) for index, finding in reviewed]
+        if guard is None or guard.clears(joined):
+            return []
+        cuts = armed.cuts(self.direction)
+        found: list[tuple[int, Finding]] = []
+        for index, (part, text) in enumerate(zip(parts, texts, strict=True)):
+            context = Context(self.direction, part.channel, part.path, part.before, part.since, self.background)
+            found += [(index, finding) for finding in guard.inspect(text, context)]
+            if len(found) >= MOST_FINDINGS and not cuts:
+                break
+        if isinstance(guard, JoinedReader):
+            for joint in neighbours(parts, texts):
+                for finding in guard.inspect(joint.text, Context(self.direction, joint.channel)):
+                    found += joint.located(finding, texts)
+        return found
 
     def _status(self, armed: Armed[Any]) -> RunStatus:
         if armed.guard is None:
@@ -175,29 +233,6 @@ class Scan:
         if armed.name not in self.faults:
             return "monitor" if armed.rule.mode == "monitor" else "ran"
         return "failed_closed" if armed.rule.mode == "enforce" and armed.rule.fail == "closed" else "failed_open"
-
-
-def _look(
-    armed: Armed[Guard | Reviewer], direction: Direction, joined: str, parts: Sequence[Part], texts: Sequence[Text]
-) -> list[tuple[int, Finding]]:
-    """What one guard finds, with the index of its part; one look at everything first, which mostly suffices.
-
-    A guard that redacts must find every place. Any other has said enough with as many findings as are told
-    of; to find the rest would let a caller buy much work with a short request.
-    """
-    guard = armed.guard
-    if isinstance(guard, Reviewer):
-        found = guard.review([text.canonical.text for text in texts], direction)
-        return [(index, _in_original(finding, texts[index])) for index, finding in found]
-    if guard is None or guard.clears(joined):
-        return []
-    cuts = armed.cuts(direction)
-    found = []
-    for index, (part, text) in enumerate(zip(parts, texts, strict=True)):
-        found += [(index, finding) for finding in guard.inspect(text, Context(direction, part.channel))]
-        if len(found) >= MOST_FINDINGS and not cuts:
-            break
-    return found
 
 
 def _in_original(finding: Finding, text: Text) -> Finding:

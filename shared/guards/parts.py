@@ -28,6 +28,7 @@ from shared.models.wire import (
 )
 from shared.text.canonical import Text, canonicalise
 from shared.text.json_text import canonicalise_json
+from shared.text.markdown_code import START, Blocks
 
 Form = Literal["prose", "json", "name"]
 """``json`` is cut inside string values only; a ``name``, which others refer to, is never cut."""
@@ -50,6 +51,15 @@ class Part(msgspec.Struct, frozen=True):
 
     cut_escapes: bool = True
     """For ``json``: whether escapes of control characters are cut from its canonical text."""
+
+    role: str = ""
+    """Of the message whose content it is; empty where it is anything else."""
+
+    before: Blocks = START
+    """What was open where the text begins, if it is a window over a longer one."""
+
+    since: int = 0
+    """In such a window: where the findings begin that are not known yet."""
 
     def __repr__(self) -> str:
         return f"Part({self.path!r})"
@@ -142,19 +152,23 @@ def _message_texts(message: Message, path: str, unscannable: list[str]) -> Itera
     elif message.name is not None:
         yield _part(f"{path}.name", message, "name", "name")
     if isinstance(message.content, str):
-        yield _part(f"{path}.content", message, "content", channel=channel)
+        yield _part(f"{path}.content", message, "content", channel=channel, role=_role(message))
     else:
         for index, content in enumerate(message.content or ()):
-            yield from _content_texts(content, f"{path}.content[{index}]", channel, unscannable)
+            yield from _content_texts(content, f"{path}.content[{index}]", channel, _role(message), unscannable)
     if isinstance(message, AssistantMessage):
         if message.refusal is not None:
             yield _part(f"{path}.refusal", message, "refusal")
         yield from _tool_call_texts(message.tool_calls or (), path, cut_escapes=True)
 
 
-def _content_texts(content: Any, path: str, channel: Channel, unscannable: list[str]) -> Iterator[Part]:
+def _role(message: Message) -> str:
+    return str(message.__struct_config__.tag)
+
+
+def _content_texts(content: Any, path: str, channel: Channel, role: str, unscannable: list[str]) -> Iterator[Part]:
     if isinstance(content, TextPart | SoleTextPart):
-        yield _part(f"{path}.text", content, "text", channel=channel)
+        yield _part(f"{path}.text", content, "text", channel=channel, role=role)
     elif isinstance(content, RefusalPart):
         yield _part(f"{path}.refusal", content, "refusal", channel=channel)
     else:
@@ -191,8 +205,8 @@ def _answer_texts(completion: ChatCompletion, content_form: Form) -> Iterator[Pa
             yield from _tool_call_texts(message.tool_calls, path, cut_escapes=False)
 
 
-def _part(path: str, owner: Any, slot: str, form: Form = "prose", channel: Channel = "user") -> Part:
-    return Part(path, channel, getattr(owner, slot), form, owner, slot)
+def _part(path: str, owner: Any, slot: str, form: Form = "prose", channel: Channel = "user", role: str = "") -> Part:
+    return Part(path, channel, getattr(owner, slot), form, owner, slot, role=role)
 
 
 def _tree(path: str, owner: Any, slot: str, tree: dict[str, Any]) -> Part:

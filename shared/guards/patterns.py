@@ -8,6 +8,7 @@ given to it with a planted character that one rule always matches: an answer wit
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import re2  # type: ignore[import-untyped]  # ships no types
 from msgspec import Struct
@@ -63,25 +64,35 @@ class Match(Struct, frozen=True):
     end: int
 
 
+def planted(text: str) -> bytes:
+    """``text`` as rule sets read it."""
+    return text.encode() + _PLANTED
+
+
 class RuleSet:
     """Rules compiled together.
+
+    Args:
+        rules: Read without regard to case.
+        bytewise: Read UTF-8 byte by byte, which makes the automaton a fraction as large. For patterns that name
+            ASCII only: what they exclude, as ``[^ ]``, then stands for a part of a character, so matches are
+            widened to whole ones.
 
     Raises:
         ValueError: A pattern is not RE2, or the set does not find what was planted.
     """
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], *, bytewise: bool = False) -> None:
         self.rules = tuple(rules)
         self.width = max((rule.width for rule in rules), default=0)
-        options = re2.Options()
-        options.case_sensitive = False
-        options.log_errors = False
+        self._patterns: dict[int, Any] = {}
+        self._bytewise = bytewise
+        options = _options(bytewise=self._bytewise)
+        options.max_mem = _SET_MEMORY
         try:
-            self._patterns = [re2.compile(rule.pattern.encode(), options) for rule in self.rules]
-            options.max_mem = _SET_MEMORY
             self._set = re2.Set.SearchSet(options)
             for rule in self.rules:
-                self._set.Add(rule.pattern)
+                self._set.Add(rule.pattern.encode())
             self._planted = self._set.Add(_PLANTED)
             self._set.Compile()
         except re2.error as error:
@@ -98,25 +109,44 @@ class RuleSet:
         So what is found at one place never depends on what was found before it, and a window over a
         text shows the same matches as the text. ``most`` stops each rule after so many.
         """
-        encoded: bytes | None = None
-        for index in sorted(self._matching(text)):
-            if index != self._planted:
-                encoded = text.encode() if encoded is None else encoded
-                yield from self._spans(index, encoded, len(text) == len(encoded), most)
+        yield from self.find_in(planted(text), most)
+
+    def find_in(self, text: bytes, most: int | None = None) -> Iterator[Match]:
+        """``find`` in a text that several sets read, and that was ``planted`` once for all of them."""
+        matching = self._matching_in(text)
+        if len(matching) > 1:
+            encoded = text[: -len(_PLANTED)]
+            for index in sorted(matching):
+                if index != self._planted:
+                    yield from self._spans(index, encoded, encoded.isascii(), most)
 
     def _matching(self, text: str) -> list[int]:
-        matching: list[int] | None = self._set.Match(text.encode() + _PLANTED)
+        return self._matching_in(planted(text))
+
+    def _matching_in(self, text: bytes) -> list[int]:
+        matching: list[int] | None = self._set.Match(text)
         if matching is None or self._planted not in matching:
             raise ValueError("the rule set did not find what was planted")
         return matching
 
+    def _pattern(self, index: int) -> Any:
+        """One rule's own pattern, compiled when it first matches: to do so at start takes as long as the set."""
+        pattern = self._patterns.get(index)
+        if pattern is None:
+            pattern = self._patterns[index] = re2.compile(
+                self.rules[index].pattern.encode(), _options(bytewise=self._bytewise)
+            )
+        return pattern
+
     def _spans(self, index: int, encoded: bytes, is_ascii: bool, most: int | None) -> Iterator[Match]:
         """The matches of one rule; spans are counted in bytes while searching and told in characters."""
-        rule, pattern = self.rules[index], self._patterns[index]
+        rule, pattern = self.rules[index], self._pattern(index)
         group = 1 if pattern.groups else 0
         counted_bytes = counted_characters = position = found = 0
         while (match := pattern.search(encoded, position)) and (most is None or found < most):
-            start, end = match.span(group)
+            start, end = match.span(group if match.start(group) >= 0 else 0)
+            if self._bytewise and not is_ascii:
+                start, end = _character(encoded, start), _next_character(encoded, end - 1)
             if is_ascii:
                 yield Match(rule, start, end)
             else:
@@ -125,6 +155,22 @@ class RuleSet:
                 yield Match(rule, counted_characters, counted_characters + len(encoded[start:end].decode()))
             found += 1
             position = _next_character(encoded, match.start())
+
+
+def _options(*, bytewise: bool) -> re2.Options:
+    options = re2.Options()
+    if bytewise:
+        options.encoding = re2.Options.Encoding.LATIN1
+    options.case_sensitive = False
+    options.log_errors = False
+    return options
+
+
+def _character(encoded: bytes, position: int) -> int:
+    """Where the character at ``position`` begins in UTF-8."""
+    while position > 0 and encoded[position] & 0xC0 == 0x80:
+        position -= 1
+    return position
 
 
 def _next_character(encoded: bytes, position: int) -> int:

@@ -10,18 +10,28 @@ import msgspec
 
 from shared.errors import BadRequest
 from shared.guards.allowed import AllowedPhrases
+from shared.guards.canary import CanaryGuard, new_canary
 from shared.guards.injection import injection_guard
 from shared.guards.inspection import AnswerInspection, Armed, Inspection, RequestInspection, Scan, told
+from shared.guards.links import LinkGuard
+from shared.guards.markup import MarkupGuard
+from shared.guards.masking import Masks
 from shared.guards.model_armor import model_armor_guard
 from shared.guards.output import Expected, OutputGuard
 from shared.guards.parts import Part, Parts, answer_parts, canonical_text, request_parts, with_texts
-from shared.guards.port import Channel, Direction, Finding, Guard, GuardRun, Reviewer
-from shared.guards.redaction import redact
+from shared.guards.pii import pii_guard
+from shared.guards.port import SEPARATOR, Background, Bindable, Channel, Direction, Finding, Guard, GuardRun, Reviewer
+from shared.guards.prompt_leak import PromptLeakGuard
+from shared.guards.redaction import rewrite, without_secrets
+from shared.guards.secrets import secrets_guard
 from shared.guards.sizes import check_sizes
 from shared.guards.suspicious import suspicious_guard
+from shared.guards.unmasking import unmask_answer
 from shared.models.wire import AnswerMessage, ChatCompletion, ChatRequest
-from shared.policy.types import GuardRule, Guards, SizeLimits
+from shared.policy.types import GuardMode, Guards, SizeLimits, Unmasking
 from shared.text.canonical import Text
+
+AnyTextGuard = Guard | Reviewer | Bindable
 
 
 class TextGuard(msgspec.Struct, frozen=True):
@@ -31,21 +41,27 @@ class TextGuard(msgspec.Struct, frozen=True):
     """Also the field of the policy's ``guards`` that holds its rule."""
 
     directions: frozenset[str]
-    make: Callable[[Any], Guard | Reviewer]
+    make: Callable[[Any], AnyTextGuard]
     """From that rule."""
 
 
-_PROMPTS, _BOTH = frozenset({"input"}), frozenset({"input", "output"})
+_PROMPTS, _ANSWERS, _BOTH = frozenset({"input"}), frozenset({"output"}), frozenset({"input", "output"})
 
 TEXT_GUARDS = (
     TextGuard("injection", _PROMPTS, injection_guard),
     TextGuard("suspicious", _BOTH, suspicious_guard),
+    TextGuard("secrets", _BOTH, secrets_guard),
+    TextGuard("pii", _BOTH, pii_guard),
+    TextGuard("links", _ANSWERS, LinkGuard),
+    TextGuard("markup", _ANSWERS, MarkupGuard),
+    TextGuard("canary", _ANSWERS, CanaryGuard),
+    TextGuard("prompt_leak", _ANSWERS, PromptLeakGuard),
     TextGuard("model_armor", _BOTH, model_armor_guard),
 )
 """In the order in which they run and are reported."""
 
 
-def text_guards(policy: Guards) -> tuple[Armed[Guard | Reviewer], ...]:
+def text_guards(policy: Guards) -> tuple[Armed[AnyTextGuard], ...]:
     """The guards over text, as the policy arms them.
 
     Raises:
@@ -54,7 +70,7 @@ def text_guards(policy: Guards) -> tuple[Armed[Guard | Reviewer], ...]:
     return tuple(_armed(each, getattr(policy, each.name)) for each in TEXT_GUARDS)
 
 
-def _armed(guard: TextGuard, rule: GuardRule) -> Armed[Guard | Reviewer]:
+def _armed(guard: TextGuard, rule: GuardMode) -> Armed[AnyTextGuard]:
     return Armed(guard.name, rule, guard.directions, None if rule.mode == "off" else guard.make(rule))
 
 
@@ -69,7 +85,7 @@ class Pipeline:
         ValueError: A guard's rules do not compile.
     """
 
-    def __init__(self, policy: Guards, guards: Sequence[Armed[Guard | Reviewer]] | None = None) -> None:
+    def __init__(self, policy: Guards, guards: Sequence[Armed[AnyTextGuard]] | None = None) -> None:
         self._policy = policy
         self._allowed = AllowedPhrases(policy.allow)
         self._texts = tuple(text_guards(policy) if guards is None else guards)
@@ -103,32 +119,49 @@ class Pipeline:
         texts = [part.read() for part in parts.texts]
         scan = self.scan("input")
         prompt = canonical_text(texts)
-        scan.bytes_seen = len(prompt.encode()) - max(len(texts) - 1, 0)
         found = [
             self._allowed.apply(text.original, findings)
             for text, findings in zip(texts, scan.over(self.guards("input"), parts.texts, texts), strict=True)
         ]
+        scan.saw(self.guards("input"), len(prompt.encode()) - max(len(texts) - 1, 0))
         findings = [finding for per_part in found for finding in per_part]
+        changes = _Changes(parts.texts, texts, found, Masks(prompt) if _masked(findings) else None)
+        goes_on = with_texts(request, parts.texts, changes.texts)
+        forwarded = changes.forwarded(parts.texts if goes_on is request else request_parts(goes_on).texts)
+        scan.forwarded(forwarded)
         return RequestInspection(
             direction="input",
             verdict=scan.verdict(findings),
             findings=told(findings),
             runs=scan.runs(),
             text=prompt,
+            kept=_kept(texts, found) if findings else prompt,
+            bytes_forwarded=forwarded,
             unscanned=parts.unscannable,
             faults=scan.faults,
-            request=with_texts(request, parts.texts, _changed(parts.texts, texts, found)),
+            request=goes_on,
+            masks=changes.masks,
         )
 
-    def inspect_answer(self, completion: ChatCompletion, request: ChatRequest) -> AnswerInspection:
-        """Inspect every text of the answer to ``request``; ``completion`` itself is left as it is."""
+    def inspect_answer(
+        self, completion: ChatCompletion, request: ChatRequest, background: Background | None = None
+    ) -> AnswerInspection:
+        """Inspect every text of the answer to ``request``; ``completion`` itself is left as it is.
+
+        Args:
+            completion: As the model gave it.
+            request: As it went on to the model.
+            background: What else is known of it; None: nothing.
+        """
         expected = Expected.of(request)
         parts = answer_parts(completion, expected.content_form)
         texts = [part.read() for part in parts]
-        scan = self.scan("output")
-        scan.bytes_seen = sum(len(text.canonical.text.encode()) for text in texts)
-        found = scan.over(self.guards("output"), parts, texts)
-        answer = with_texts(completion, parts, _changed(parts, texts, found))
+        background = background or Background(request)
+        scan = self.scan("output", background)
+        found = scan.over(self.guards("output", background), parts, texts)
+        scan.saw(self._armed("output"), sum(len(text.canonical.text.encode()) for text in texts))
+        changes = _Changes(parts, texts, found, None)
+        answer = with_texts(completion, parts, changes.texts)
         findings = [finding for per_part in found for finding in per_part]
         if (output := self.output.guard) is not None:
             characters = sum(len(text.canonical.text) for text in texts)
@@ -136,12 +169,21 @@ class Pipeline:
             for choice in answer.choices:
                 findings += scan.attempt(self.output, partial(output.validate, choice, expected))
         answer = _without_blocked(answer, findings, all_of_them=scan.refused)
+        forwarded = changes.forwarded(answer_parts(answer, expected.content_form))
+        scan.forwarded(forwarded)
+        answer = _without_blocked(answer, findings, all_of_them=scan.refused)
+        kept = text = self.text_of(answer, expected)
+        if background.masks is not None:
+            answer = unmask_answer(answer, expected.content_form, background.masks, self._policy.unmask)
+            text = self.text_of(answer, expected)
         return AnswerInspection(
             direction="output",
             verdict=scan.verdict(findings),
             findings=told(findings),
             runs=scan.runs(),
-            text=canonical_text([part.read() for part in answer_parts(answer, expected.content_form)]),
+            text=text,
+            kept=kept,
+            bytes_forwarded=forwarded,
             faults=scan.faults,
             completion=answer,
         )
@@ -152,8 +194,8 @@ class Pipeline:
         read = part.read()
         scan = self.scan(direction)
         canonical = read.canonical.text
-        scan.bytes_seen = len(canonical.encode())
         (found,) = scan.over(self.guards(direction), [part], [read])
+        scan.saw(self._armed(direction), len(canonical.encode()))
         if direction == "input":
             found = self._allowed.apply(text, found)
         if direction == "output" and (output := self.output.guard) is not None:
@@ -164,23 +206,46 @@ class Pipeline:
             findings=told(found),
             runs=scan.runs(),
             text=canonical,
+            kept=without_secrets(read, found),
+            bytes_forwarded=0,
             faults=scan.faults,
         )
+
+    @property
+    def unmasking(self) -> Unmasking:
+        """Where placeholders are turned back."""
+        return self._policy.unmask
+
+    @staticmethod
+    def text_of(answer: ChatCompletion, expected: Expected) -> str:
+        """All text of an answer, for the audit trail."""
+        return canonical_text([part.read() for part in answer_parts(answer, expected.content_form)])
 
     def not_run(self, direction: Direction) -> tuple[GuardRun, ...]:
         """The guards of a direction that was never reached, for an honest receipt."""
         return tuple(GuardRun(armed.name, direction, "skipped", 0) for armed in self._armed(direction))
 
-    def guards(self, direction: Direction) -> tuple[Armed[Guard | Reviewer], ...]:
-        """The guards over text of one direction, also those that are off."""
-        return tuple(armed for armed in self._texts if direction in armed.directions)
+    def guards(self, direction: Direction, background: Background | None = None) -> tuple[Armed[Guard | Reviewer], ...]:
+        """The guards over text of one direction, also those that are off, or have nothing to look for."""
+        armed = tuple(_bound(armed, background) for armed in self._texts if direction in armed.directions)
+        return armed if background is None else background.once(direction, lambda: armed)
 
-    def scan(self, direction: Direction) -> Scan:
+    def background(self, request: ChatRequest, system_prompt: str | None, masks: Masks | None = None) -> Background:
+        """What guards are to know of a request when its answer comes; with a canary, if there is where to plant one."""
+        planted = system_prompt is not None and any(
+            armed.name == CanaryGuard.name and armed.guard for armed in self._texts
+        )
+        return Background(request, system_prompt, new_canary() if planted else None, masks)
+
+    def scan(self, direction: Direction, background: Background | None = None) -> Scan:
         """A new pass of all guards of one direction."""
-        return Scan(direction, self._armed(direction))
+        return Scan(direction, self._armed(direction, background), background)
 
-    def _armed(self, direction: Direction) -> tuple[Armed[Guard | Reviewer | OutputGuard], ...]:
-        return (*self.guards(direction), self.output) if direction == "output" else self.guards(direction)
+    def _armed(
+        self, direction: Direction, background: Background | None = None
+    ) -> tuple[Armed[Guard | Reviewer | OutputGuard], ...]:
+        armed = self.guards(direction, background)
+        return (*armed, self.output) if direction == "output" else armed
 
     def _refuse_unscannable(self, parts: Parts) -> None:
         if parts.unscannable and not self._policy.allow_unscanned_parts:
@@ -191,19 +256,44 @@ class Pipeline:
             )
 
 
-def _cuts(findings: Iterable[Finding]) -> list[tuple[int, int]]:
-    return [finding.span for finding in findings if finding.enforced and finding.action == "redact"]
+def _bound(armed: Armed[AnyTextGuard], background: Background | None) -> Armed[Guard | Reviewer]:
+    """A guard that knows the request, if it must."""
+    guard = armed.guard
+    if isinstance(guard, Bindable):
+        guard = None if background is None else guard.for_answer(background)
+    return Armed(armed.name, armed.rule, armed.directions, guard)
 
 
-def _changed(parts: Sequence[Part], texts: Sequence[Text], found: Sequence[Sequence[Finding]]) -> dict[int, str]:
-    """The texts that may not go on as they came, by their index, as they may."""
-    changed = {}
-    for index, (part, text, findings) in enumerate(zip(parts, texts, found, strict=True)):
-        cuts = _cuts(findings) if findings else None
-        passed = redact(text, cuts) if cuts else text.views[0].text
-        if passed != part.text:
-            changed[index] = passed
-    return changed
+def _masked(findings: Iterable[Finding]) -> bool:
+    return any(finding.enforced and finding.action == "mask" for finding in findings)
+
+
+def _kept(texts: Sequence[Text], found: Sequence[Sequence[Finding]]) -> str:
+    return SEPARATOR.join([without_secrets(text, findings) for text, findings in zip(texts, found, strict=True)])
+
+
+class _Changes:
+    """The texts that may not go on as they came, as they may, and what was put into them."""
+
+    def __init__(
+        self, parts: Sequence[Part], texts: Sequence[Text], found: Sequence[Sequence[Finding]], masks: Masks | None
+    ) -> None:
+        self.masks = masks
+        self.texts: dict[int, str] = {}
+        """By the index of their parts."""
+
+        self._added: dict[str, int] = {}
+        for index, (part, text, findings) in enumerate(zip(parts, texts, found, strict=True)):
+            passed = text.views[0].text
+            if findings:
+                rewritten = rewrite(text, part.form, findings, masks)
+                passed, self._added[part.path] = rewritten.text, rewritten.added
+            if passed != part.text:
+                self.texts[index] = passed
+
+    def forwarded(self, parts: Iterable[Part]) -> int:
+        """Bytes of the text as it came among those of ``parts``, which go on."""
+        return sum(len(part.text.encode()) - self._added.get(part.path, 0) for part in parts)
 
 
 def _without_blocked(answer: ChatCompletion, findings: Sequence[Finding], *, all_of_them: bool) -> ChatCompletion:

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:  # the functions that only record findings load no text and none of its tables
+    from shared.guards.masking import Masks
+    from shared.models.wire import ChatRequest
     from shared.text.canonical import Text
+    from shared.text.markdown_code import Blocks
 
 Direction = Literal["input", "output"]
 Channel = Literal["user", "document", "tool"]
 """Where text comes from: a person, a retrieved document, or a tool's result."""
 
-Action = Literal["block", "redact", "flag"]
+Action = Literal["block", "redact", "mask", "flag"]
+"""``mask`` is a redaction that the answer undoes: see ``shared.guards.masking``."""
+
 RunStatus = Literal["ran", "monitor", "skipped", "failed_open", "failed_closed"]
 """What became of a guard: it ran; it ran in monitor mode; it did not run; or it failed, and the text
 went on unseen (``failed_open``) or was refused (``failed_closed``)."""
 
-Verdict = Literal["allow", "flag", "redact", "block"]
-VERDICTS: tuple[Verdict, ...] = ("allow", "flag", "redact", "block")
+Known = TypeVar("Known")
+
+Verdict = Literal["allow", "flag", "mask", "redact", "block"]
+VERDICTS: tuple[Verdict, ...] = ("allow", "flag", "mask", "redact", "block")
 """From harmless to final."""
 
 
@@ -50,6 +57,10 @@ class Finding:
     part: str = ""
     """The part of the request or answer, as ``messages[0].content``."""
 
+    replacement: str | None = None
+    """What a redaction puts in the span's place, unless another one overlaps; None: ``[FILTERED]``.
+    Fit to stand within a JSON string as it is."""
+
     def at(self, part: str) -> Finding:
         """The same finding, located in ``part``."""
         return replace(self, part=part)
@@ -74,6 +85,9 @@ class Reach:
     most: int = 0
     """With ``tail``: the most characters that it ever holds back."""
 
+    replaces: int = 0
+    """The longest span that it redacts with a replacement of its own; one is held until its end is decided."""
+
     def undecided(self, text: str) -> int:
         """Where in ``text`` the earliest finding may begin that more text could still complete or change."""
         if self.tail is not None:
@@ -86,28 +100,53 @@ def bounded(characters: int) -> Reach:
     return Reach(characters)
 
 
-def growing(tail: Callable[[str], int], *, context: int, most: int) -> Reach:
+def growing(tail: Callable[[str], int], *, context: int, most: int, replaces: int = 0) -> Reach:
     """The reach of a guard that holds back only what may become a finding: from ``tail`` on, at most ``most``
     characters. Whether it finds a span depends on no more than ``context`` characters before it and one after it."""
-    return Reach(context, tail, most)
+    return Reach(context, tail, most, replaces)
 
 
 def together(reaches: Iterable[Reach]) -> Reach:
     """What several guards need at once."""
     reaches = tuple(reaches)
-    if len(reaches) == 1:
-        return reaches[0]
     if any(reach.characters is None for reach in reaches):
         return Reach(None)
     characters = max((reach.characters or 0 for reach in reaches), default=0)
     if all(reach.tail is None for reach in reaches):
         return Reach(characters)
     most = max(reach.most if reach.tail else reach.characters or 0 for reach in reaches)
-    return Reach(characters, lambda text: min(reach.undecided(text) for reach in reaches), most)
+    replaces = max(reach.replaces for reach in reaches)
+    return Reach(characters, lambda text: min(reach.undecided(text) for reach in reaches), most + replaces, replaces)
 
 
 SEPARATOR = "\x1e"
 """Stands between joined texts: canonical text never holds it, so the joint is unambiguous."""
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What is known of the request whose answer is inspected."""
+
+    request: ChatRequest
+    """As it went on to the model, but for what stands below."""
+
+    system_prompt: str | None = field(default=None, repr=False)
+    """The policy's own, which the caller does not see."""
+
+    canary: str | None = field(default=None, repr=False)
+    """The random word that was planted in it."""
+
+    masks: Masks | None = None
+    """What stands for what in the request; None where nothing was masked."""
+
+    _known: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def once(self, key: object, find_out: Callable[[], Known]) -> Known:
+        """What ``find_out`` answers, which is asked once for each request. Not for several threads."""
+        if key not in self._known:
+            self._known[key] = find_out()
+        known: Known = self._known[key]
+        return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +155,17 @@ class Context:
 
     direction: Direction
     channel: Channel = "user"
+    path: str = ""
+    """The part that it is, as ``choices[0].message.content``; empty where it belongs to no request."""
+
+    before: Blocks | None = None
+    """What was open where the text begins, if it is a window over a longer one."""
+
+    since: int = 0
+    """In such a window: findings that begin before this index are known, and need not be told again."""
+
+    background: Background | None = None
+    """In answers only."""
 
 
 class Guard(Protocol):
@@ -135,6 +185,22 @@ class Guard(Protocol):
         """Findings in ``text``, in order of their spans."""
 
 
+class JoinedReader(ABC):
+    """A guard that also reads neighbouring messages as one text, for what is split over several of them."""
+
+    name: str
+    directions: frozenset[str]
+    reach: Reach
+
+    @abstractmethod
+    def clears(self, joined: str) -> bool:
+        """See ``Guard``."""
+
+    @abstractmethod
+    def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
+        """See ``Guard``; ``text`` is a message's, or several joined."""
+
+
 class Reviewer(ABC):
     """A guard that looks at all texts at once, as one that asks somebody else: a question for each would take too long.
 
@@ -150,6 +216,17 @@ class Reviewer(ABC):
         """Findings in canonical texts, each with the index of its text."""
 
 
+class Bindable(ABC):
+    """A guard that must know the request before it can look at the answer. Looks at nothing else."""
+
+    name: str
+    directions: frozenset[str]
+
+    @abstractmethod
+    def for_answer(self, background: Background) -> Guard | None:
+        """The guard for one answer; None where there is nothing that it could find, so that it does not run."""
+
+
 @dataclass(frozen=True, slots=True)
 class GuardRun:
     """What one guard did on one request or answer, for the receipt."""
@@ -158,6 +235,7 @@ class GuardRun:
     direction: Direction
     status: RunStatus
     bytes_seen: int
+    """Of the text as it came, in UTF-8; 0 where the guard did not get through."""
 
 
 def verdict_of(findings: Sequence[Finding]) -> Verdict:

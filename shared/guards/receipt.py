@@ -55,6 +55,14 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, rename=_REGISTERED):
     guards: tuple[GuardRun, ...]
     """What each guard did and saw, also those that did not run."""
 
+    bytes_sent: int | None = None
+    """Of the prompt's text as it came, how much went on to the model; None where the model was not asked. What guards
+    put in place of what they took out is not counted."""
+
+    bytes_returned: int | None = None
+    """Of the answer's text as the model gave it, how much went on to the client, placeholders before they were turned
+    back; None where there was no answer."""
+
     answer_sha256: str | None
     """Digest of the canonical choices in lower-case hex; None where there was no answer."""
 
@@ -132,6 +140,7 @@ def verify_receipt(token: str, key_set: dict[str, Any], answer: ChatCompletion |
         receipt = msgspec.json.decode(payload, type=Receipt)
     except _NOT_JSON as error:
         raise ReceiptInvalid(f"The claims are not those of a receipt: {error}") from error
+    _check_bytes(receipt)
     _check_answer(receipt, answer)
     return receipt
 
@@ -164,6 +173,14 @@ def _public_key(key_set: dict[str, Any], kid: str) -> Ed25519PublicKey:
             if len(raw) == 32 and thumbprint(raw) == kid:
                 return Ed25519PublicKey.from_public_bytes(raw)
     raise ReceiptInvalid("The key that signed the receipt is not in the key set.")
+
+
+def _check_bytes(receipt: Receipt) -> None:
+    """A guard that ran has seen everything that went on in its direction."""
+    for run in receipt.guards:
+        went_on = receipt.bytes_sent if run.direction == "input" else receipt.bytes_returned
+        if run.status == "ran" and went_on is not None and run.bytes_seen < went_on:
+            raise ReceiptInvalid(f"The guard '{run.guard}' saw {run.bytes_seen} bytes, but {went_on} went on.")
 
 
 def _check_answer(receipt: Receipt, answer: ChatCompletion | None) -> None:

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from shared.guards.answer import Assembler
 from shared.guards.choices import AnswerRules, HeldChoice
 from shared.guards.inspection import AnswerInspection, told
-from shared.guards.parts import answer_parts, canonical_text
 from shared.guards.pipeline import Pipeline
+from shared.guards.port import Background
 from shared.models.wire import ChatChunk, ChatCompletion, ChatRequest, ChunkChoice, Delta
 
 _NOTHING = Delta()
@@ -29,10 +29,11 @@ class AnswerStream:
     Args:
         pipeline: The guards.
         request: The request that is being answered, as it went on to the model.
+        background: What else is known of it; None: nothing.
     """
 
-    def __init__(self, pipeline: Pipeline, request: ChatRequest) -> None:
-        self._rules = AnswerRules(pipeline, request)
+    def __init__(self, pipeline: Pipeline, request: ChatRequest, background: Background | None = None) -> None:
+        self._rules = AnswerRules(pipeline, request, background or Background(request))
         self._asked_for = request.n or 1
         self._assembler = Assembler()
         self._choices: dict[int, HeldChoice] = {}
@@ -83,15 +84,19 @@ class AnswerStream:
         findings = [finding for choice in choices for finding in choice.text_findings()]
         findings += self._rules.oversize()
         findings += [finding for choice in choices for finding in choice.form_findings]
-        completion, scan = self.completion, self._rules.scan
-        scan.bytes_seen = sum(len(text.received.encode()) for choice in choices for text in choice.texts())
-        parts = answer_parts(completion, self._rules.expected.content_form)
+        completion, scan, expected = self.completion, self._rules.scan, self._rules.expected
+        sent = self._rules.count([text for choice in choices for text in choice.texts()])
+        text = kept = Pipeline.text_of(completion, expected)
+        if self._rules.masks is not None:
+            kept = Pipeline.text_of(replace(completion, choices=[choice.masked() for choice in choices]), expected)
         return AnswerInspection(
             direction="output",
             verdict=scan.verdict(findings),
             findings=told(findings),
             runs=scan.runs(),
-            text=canonical_text([part.read() for part in parts]),
+            text=text,
+            kept=kept,
+            bytes_forwarded=sent,
             faults=scan.faults,
             completion=completion,
         )

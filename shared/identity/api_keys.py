@@ -11,7 +11,7 @@ import hmac
 import re
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -28,6 +28,7 @@ from shared.errors import (
 from shared.identity.caller import DEFAULT_SCOPES, SCOPES, Caller
 from shared.identity.expiring import ExpiringSet
 from shared.identity.key_format import ParsedKey, is_key_id, key_hash, new_key, parse_key, pepper_of_id
+from shared.identity.key_secrets import StoredSecret, secret_fields, stored_secrets
 from shared.stores.documents import Document, DocumentStore, Write
 from shared.stores.secrets import Secret
 
@@ -85,6 +86,11 @@ class KeyRecord:
     """When it expires; None: never. Not ``expires_at``, at which the store would delete the record."""
 
     revoked_at: datetime | None
+    by_rotation: bool = False
+    """Whether rotation makes its secrets, into a secret of the secret store."""
+
+    older_until: datetime | None = None
+    """Until when an older secret is good beside the newest; None: there is none, or rotation ends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,27 +131,51 @@ class ApiKeys:
             BadRequest: An argument is wrong; ``param`` names it.
             ServiceUnavailable: The pepper does not exist yet (``not_ready``) or a store does not answer.
         """
+        pepper = current_pepper(self._peppers)
+        key = new_key(pepper.number, pepper.secret)
+        secret = StoredSecret(key_hash(pepper.secret, key), pepper.number)
+        record = self._add(key.split("_")[1], tenant, name, scopes, not_after, [secret])
+        return NewKey(record, key)
+
+    def reserve(
+        self,
+        tenant: str,
+        name: str,
+        scopes: Collection[str] = DEFAULT_SCOPES,
+        not_after: datetime | None = None,
+    ) -> KeyRecord:
+        """Make a key that has no secret yet: rotation makes them. Arguments and errors as of ``create``."""
+        pepper = current_pepper(self._peppers)
+        key_id = new_key(pepper.number, pepper.secret).split("_")[1]
+        return self._add(key_id, tenant, name, scopes, not_after, [])
+
+    def _add(
+        self,
+        key_id: str,
+        tenant: str,
+        name: str,
+        scopes: Collection[str],
+        not_after: datetime | None,
+        secrets: list[StoredSecret],
+    ) -> KeyRecord:
         now = utc(self._clock)
         _check(tenant, name, scopes, not_after, now)
-        pepper = self._current_pepper()
-        key = new_key(pepper.number, pepper.secret)
-        key_id = key.split("_")[1]
-        record = KeyRecord(key_id, tenant, name, frozenset(scopes), now, not_after, None)
+        record = KeyRecord(key_id, tenant, name, frozenset(scopes), now, not_after, None, by_rotation=not secrets)
         fields = {
-            "hash": key_hash(pepper.secret, key),
-            "pepper": pepper.number,
+            **secret_fields(secrets),
             "tenant": tenant,
             "name": name,
             "scopes": sorted(record.scopes),
             "created_at": now,
             "not_after": not_after,
             "revoked_at": None,
+            "by_rotation": record.by_rotation,
         }
         try:
-            self._documents.commit([Write(_path(key_id), fields, exists=False)])
+            self._documents.commit([Write(key_path(key_id), fields, exists=False)])
         except StoreUnavailable as error:
-            raise _store_unavailable() from error
-        return NewKey(record, key)
+            raise key_store_unavailable() from error
+        return record
 
     def list(self) -> Iterator[KeyRecord]:
         """All keys, also expired and revoked ones, by id.
@@ -155,7 +185,7 @@ class ApiKeys:
         """
         after = ""
         while page := list(self._documents.list(_COLLECTION, after=after)):
-            yield from map(_record, page)
+            yield from map(key_record, page)
             after = page[-1].id
 
     def revoke(self, key_id: str) -> KeyRecord:
@@ -165,14 +195,12 @@ class ApiKeys:
             NotFound: There is no such key.
             StoreUnavailable: The document store does not answer.
         """
-        document = self._documents.get(_path(key_id)) if is_key_id(key_id) else None
-        if document is None:
-            raise NotFound("There is no API key with this id.", code="key_not_found")
+        document = key_document(self._documents, key_id)
         if document.fields["revoked_at"] is None:
             revoked = {"revoked_at": utc(self._clock)}
             self._documents.commit([Write(document.path, revoked, exists=True)])
             document = Document(document.path, {**document.fields, **revoked}, document.updated_at)
-        return _record(document)
+        return key_record(document)
 
     def authenticate(self, token: str) -> Caller:
         """Who holds this key.
@@ -186,39 +214,46 @@ class ApiKeys:
         if parsed is None or not self._is_ours(parsed) or parsed.id in self._missing:
             raise _invalid()
         try:
-            document = self._documents.get(_path(parsed.id))
+            document = self._documents.get(key_path(parsed.id))
         except StoreUnavailable as error:
-            raise _store_unavailable() from error
+            raise key_store_unavailable() from error
         if document is None:
             self._missing.add(parsed.id, _MISSING_SECONDS)
             raise _invalid()
-        pepper = self._pepper(document.fields["pepper"])
-        if pepper is None or not hmac.compare_digest(key_hash(pepper, token), document.fields["hash"]):
+        secret = next((one for one in stored_secrets(document.fields) if self._is_of(one, token)), None)
+        if secret is None:
             raise _invalid()
-        record = _record(document)
+        record, now = key_record(document), utc(self._clock)
         if record.revoked_at is not None:
             raise Unauthenticated("This API key has been revoked.", code="revoked_api_key")
-        if record.not_after is not None and record.not_after <= utc(self._clock):
+        if not secret.is_live(now):
+            raise Unauthenticated("This API key has been replaced by a newer one.", code="revoked_api_key")
+        if record.not_after is not None and record.not_after <= now:
             raise Unauthenticated("This API key has expired.", code="expired_api_key")
-        self._renew(document, token)
+        self._renew(document, secret, token)
         return Caller(record.tenant, record.id, "api_key", record.scopes)
 
-    def _renew(self, document: Document, token: str) -> None:
+    def _is_of(self, secret: StoredSecret, token: str) -> bool:
+        pepper = self._pepper(secret.pepper)
+        return pepper is not None and hmac.compare_digest(key_hash(pepper, token), secret.hash)
+
+    def _renew(self, document: Document, secret: StoredSecret, token: str) -> None:
         """Store the hash under the current pepper, so that older ones are referred to no more.
 
         A process that has not learnt of a rotation yet must not undo this, so only towards higher versions.
         """
-        current = self._current_pepper()
-        if document.fields["pepper"] >= current.number:
+        current = current_pepper(self._peppers)
+        if secret.pepper >= current.number:
             return
-        fields = {"hash": key_hash(current.secret, token), "pepper": current.number}
+        renewed = replace(secret, hash=key_hash(current.secret, token), pepper=current.number)
+        fields = secret_fields([renewed if one == secret else one for one in stored_secrets(document.fields)])
         # Somebody else has renewed or revoked it, or it cannot be done now: the key is good all the same.
         with suppress(PreconditionFailed, StoreUnavailable):
             self._documents.commit([Write(document.path, fields, updated_at=document.updated_at)])
 
     def _is_ours(self, parsed: ParsedKey) -> bool:
         """Whether the id's MAC is right, so that the id was made here. Reads no document."""
-        if not 1 <= parsed.pepper <= self._current_pepper().number + _AHEAD:
+        if not 1 <= parsed.pepper <= current_pepper(self._peppers).number + _AHEAD:
             return False
         pepper = self._pepper(parsed.pepper)
         return pepper is not None and parsed.is_ours(pepper)
@@ -233,23 +268,29 @@ class ApiKeys:
             self._refused_versions.add(number, _REFUSED_VERSION_SECONDS)
             return None
         except StoreUnavailable as error:
-            raise _store_unavailable() from error
+            raise key_store_unavailable() from error
 
-    def _current_pepper(self) -> Pepper:
-        try:
-            return self._peppers.current(PEPPER)
-        except (SecretNotFound, PreconditionFailed) as error:
-            raise ServiceUnavailable(
-                "Wardgate is not ready: its secrets have not been made yet.", code="not_ready"
-            ) from error
-        except StoreUnavailable as error:
-            raise _store_unavailable() from error
+
+def current_pepper(peppers: Peppers) -> Pepper:
+    """The version of the pepper that new hashes are made with.
+
+    Raises:
+        ServiceUnavailable: It does not exist yet (``not_ready``), or a store does not answer.
+    """
+    try:
+        return peppers.current(PEPPER)
+    except (SecretNotFound, PreconditionFailed) as error:
+        raise ServiceUnavailable(
+            "Wardgate is not ready: its secrets have not been made yet.", code="not_ready"
+        ) from error
+    except StoreUnavailable as error:
+        raise key_store_unavailable() from error
 
 
 def peppers_in_use(documents: DocumentStore, clock: Clock) -> set[int]:
     """The pepper's versions that some key needs which is neither revoked nor expired.
 
-    That is the version its hash names, and the one its id was made with: without it the id would not be
+    Those are the versions its hashes name, and the one its id was made with: without it the id would not be
     known as ours. Holders cannot be given another id, so a key without an end holds on to that one.
 
     Raises:
@@ -258,18 +299,34 @@ def peppers_in_use(documents: DocumentStore, clock: Clock) -> set[int]:
     now, after, needed = utc(clock), "", set()
     while page := list(documents.list(_COLLECTION, after=after)):
         for document in page:
-            record = _record(document)
+            record = key_record(document)
             if record.revoked_at is None and (record.not_after is None or now < record.not_after):
-                needed |= {document.fields["pepper"], pepper_of_id(document.id)}
+                secrets = stored_secrets(document.fields)
+                needed |= {pepper_of_id(document.id), *(secret.pepper for secret in secrets if secret.is_live(now))}
         after = page[-1].id
     return needed
 
 
-def _path(key_id: str) -> str:
+def key_path(key_id: str) -> str:
+    """Path of a key's document."""
     return f"{_COLLECTION}/{key_id}"
 
 
-def _record(document: Document) -> KeyRecord:
+def key_document(documents: DocumentStore, key_id: str) -> Document:
+    """A key's document.
+
+    Raises:
+        NotFound: There is no such key.
+        StoreUnavailable: The document store does not answer.
+    """
+    document = documents.get(key_path(key_id)) if is_key_id(key_id) else None
+    if document is None:
+        raise NotFound("There is no API key with this id.", code="key_not_found")
+    return document
+
+
+def key_record(document: Document) -> KeyRecord:
+    """What a key's document says of it."""
     fields: Any = document.fields
     return KeyRecord(
         id=document.id,
@@ -279,6 +336,8 @@ def _record(document: Document) -> KeyRecord:
         created_at=fields["created_at"],
         not_after=fields["not_after"],
         revoked_at=fields["revoked_at"],
+        by_rotation=fields.get("by_rotation", False),
+        older_until=max((one["until"] for one in fields.get("older", ()) if one["until"] is not None), default=None),
     )
 
 
@@ -297,5 +356,6 @@ def _invalid() -> Unauthenticated:
     return Unauthenticated("The API key is not valid.", code="invalid_api_key")
 
 
-def _store_unavailable() -> ServiceUnavailable:
+def key_store_unavailable() -> ServiceUnavailable:
+    """What is said while the store of keys does not answer."""
     return ServiceUnavailable("API keys cannot be checked now; try again.", code="key_store_unavailable")

@@ -43,7 +43,12 @@ class ParsedKey:
 def new_key(number: int, pepper: Secret) -> str:
     """A new key, made with the pepper's version ``number``."""
     tagged = number.to_bytes(_VERSION_BYTES, "big") + secrets.token_bytes(_RANDOM_BYTES)
-    return f"{PREFIX}{_base32(tagged + _mac(pepper, tagged))}_{_base32(secrets.token_bytes(_SECRET_BYTES))}"
+    return with_new_secret(_base32(tagged + _mac(pepper, tagged)))
+
+
+def with_new_secret(key_id: str) -> str:
+    """A key of this id, with a secret that no other has."""
+    return f"{PREFIX}{key_id}_{_base32(secrets.token_bytes(_SECRET_BYTES))}"
 
 
 def parse_key(text: str) -> ParsedKey | None:

@@ -79,18 +79,20 @@ def connect_identity(uri: str, service_account: str, clock: Clock | None = None)
         ConfigurationError: The URI is another one, or the folder holds no key.
     """
     clock = clock or SystemClock()
-    source: TokenSource
+    return CachedIdentityTokens(connect_token_source(uri, service_account, clock), clock)
+
+
+def connect_token_source(uri: str, service_account: str, clock: Clock) -> TokenSource:
+    """Where the identity that ``WARDGATE_IDENTITY`` names mints its tokens. Arguments and errors as above."""
     if uri.startswith("local://"):
         from shared.identity.local_issuer import LocalIssuer
 
-        source = LocalIssuer(Path(uri.removeprefix("local://")), service_account, clock)
-    elif uri.startswith("google://"):
+        return LocalIssuer(Path(uri.removeprefix("local://")), service_account, clock)
+    if uri.startswith("google://"):
         from shared.identity.google_identity import google_token_source
 
-        source = google_token_source()
-    else:
-        raise unknown_identity(uri)
-    return CachedIdentityTokens(source, clock)
+        return google_token_source()
+    raise unknown_identity(uri)
 
 
 def unknown_identity(uri: str) -> ConfigurationError:

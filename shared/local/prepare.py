@@ -58,7 +58,15 @@ def prepare(settings: Settings) -> str:
         policy = load_policy(settings.policy).file
         # No log, since whoever reads this terminal wants to see an address and a key. A lease is that of a stack
         # which was killed: this home is for one at a time.
-        RotationService(store, documents, policy, SystemClock(), log=lambda *_, **__: None, alone=True).run()
+        RotationService(
+            store,
+            documents,
+            policy,
+            SystemClock(),
+            log=lambda *_, **__: None,
+            environment=settings.environment,
+            alone=True,
+        ).run()
         reader = SecretReader(store, documents, settings.environment)
         key = _developer_key(ApiKeys(documents, reader, SystemClock()), settings.home)
         if isinstance(documents, SqliteDocuments):

@@ -37,7 +37,11 @@ DRAIN_SECONDS = 3.0
 SEAL_SECONDS = 300.0
 """How often the trail is sealed."""
 
+ROTATE_SECONDS = 60.0
+"""How often secrets are looked at, so that grace periods end about when they should."""
+
 _SEAL = "audit_seal"
+_ROTATE = "rotate_secrets"
 
 _FRAMEWORK_VARIABLES = (
     *("DEBUG", "FUNCTION_SIGNATURE_TYPE", "FUNCTION_SOURCE", "FUNCTION_TARGET", "FUNCTION_USE_ASGI"),
@@ -65,19 +69,20 @@ def main(signals: Signals, arguments: Sequence[str] | None = None) -> int:
 def _run(services: Sequence[Service], settings: Settings, signals: Signals) -> int:
     key = prepare(settings)
     stack = Stack(services, settings.home / "logs", signals)
+    urls = {service.name: f"http://{HOST}:{service.port}/" for service in services}
     delivery = Delivery(
         Path(settings.events.partition("://")[2]),
-        {service.name: f"http://{HOST}:{service.port}/" for service in services if service.sink},
+        {service.name: urls[service.name] for service in services if service.sink},
         niceness=SINK_NICENESS,
         on_failure=signals.wake,
     )
-    sealing = Schedule(
-        *(f"http://{HOST}:{service.port}/" for service in services if service.name == _SEAL), seconds=SEAL_SECONDS
-    )
+    sealing = Schedule(urls[_SEAL], seconds=SEAL_SECONDS)
+    rotating = Schedule(urls[_ROTATE], seconds=ROTATE_SECONDS, at_once=False)  # `prepare` has just done it
     try:
         stack.start()
         delivery.start()
         sealing.start()
+        rotating.start()
         _say(greeting(services, settings.home, key))
         while delivery.failure is None:
             stack.check()
@@ -138,7 +143,7 @@ def _services(settings: Settings, port: int, local_model: str | None) -> list[Se
         _function("guard", port),
         _function("model", port + 1, environment=upstream),
         _function("audit_archive", port + 2, niceness=SINK_NICENESS, sink=True),
-        _function("rotate_secrets", port + 3, niceness=SINK_NICENESS),
+        _function(_ROTATE, port + 3, niceness=SINK_NICENESS),
         _function("audit_warehouse", port + 4, niceness=SINK_NICENESS, sink=True),
         _function("audit_alerts", port + 5, niceness=SINK_NICENESS, sink=True),
         _function(_SEAL, port + 6, niceness=SINK_NICENESS),

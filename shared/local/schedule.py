@@ -11,12 +11,19 @@ _TIMEOUT_SECONDS = 60.0
 
 
 class Schedule:
-    """POSTs to one URL, at once, every so many seconds, and once more at the end."""
+    """POSTs to one URL, at once, every so many seconds, and once more when it is to finish."""
 
-    def __init__(self, url: str, *, seconds: float) -> None:
-        """Does not start yet."""
+    def __init__(self, url: str, *, seconds: float, at_once: bool = True) -> None:
+        """Does not start yet.
+
+        Args:
+            url: What to call.
+            seconds: Between two calls.
+            at_once: Whether the first call comes at the start, or so many seconds later.
+        """
         self._url = url
         self._seconds = seconds
+        self._at_once = at_once
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="schedule", daemon=True)
 
@@ -34,7 +41,8 @@ class Schedule:
 
     def _run(self) -> None:
         http = urllib3.PoolManager(retries=False)
-        self._call(http)
+        if self._at_once:
+            self._call(http)
         while not self._end.wait(self._seconds):
             self._call(http)
         self._call(http)

@@ -5,19 +5,23 @@ from __future__ import annotations
 from importlib import import_module
 from typing import assert_never
 
+from shared.clock import SystemClock
 from shared.errors import SecretNotFound, StoreError
 from shared.models.breaker import CircuitBreaker
 from shared.models.router import Alias, Router, Target
 from shared.models.upstreams.builtin import BuiltinUpstream
 from shared.models.upstreams.failures import auth_failed
 from shared.models.upstreams.openai import OpenAIUpstream
-from shared.models.upstreams.port import Upstream
+from shared.models.upstreams.port import Key, Upstream
 from shared.policy import types as policy
 from shared.settings import Settings
 from shared.stores.connect import connect_documents, connect_secrets
 from shared.stores.secret_reader import SecretReader
 from shared.stores.secrets import Secret
 from shared.web.log import log
+
+LOCAL_SERVICE_ACCOUNT = "model@wardgate.local"
+"""Whom the local issuer vouches for where an upstream asks for the model function's identity."""
 
 OVERRIDE = "upstream-url"
 """What events and logs call the server that ``UPSTREAM_URL`` names."""
@@ -29,6 +33,8 @@ def import_adapters(file: policy.PolicyFile, settings: Settings) -> None:
         _reader(settings)
     if any(isinstance(config, policy.VertexUpstream) for config in file.upstreams.values()):
         import_module("shared.models.upstreams.vertex")
+    if any(isinstance(config, policy.OpenAIUpstream) and config.auth for config in file.upstreams.values()):
+        import_module("shared.models.upstreams.google_identity")
 
 
 def connect_router(file: policy.PolicyFile, settings: Settings) -> Router:
@@ -64,14 +70,24 @@ def _upstream(config: policy.Upstream, calls: policy.Calls, settings: Settings) 
     match config:
         case policy.BuiltinUpstream():
             return BuiltinUpstream()
-        case policy.OpenAIUpstream(base_url=base_url, secret=secret):
-            key = None if secret is None else StoredKey(secret, _reader(settings))
-            return OpenAIUpstream(base_url, key=key, connect_timeout=timeout)
+        case policy.OpenAIUpstream(base_url=base_url):
+            return OpenAIUpstream(base_url, key=_key(config, settings), connect_timeout=timeout)
         case policy.VertexUpstream():
             from shared.models.upstreams.vertex import connect_vertex
 
             return connect_vertex(config, connect_timeout=timeout)
     assert_never(config)
+
+
+def _key(config: policy.OpenAIUpstream, settings: Settings) -> Key | None:
+    """What signs in to an upstream; None where it asks for nothing."""
+    if config.auth is not None:
+        from shared.identity.service import connect_token_source
+        from shared.models.upstreams.google_identity import TokenKey
+
+        clock = SystemClock()
+        return TokenKey(config.auth, connect_token_source(settings.identity, LOCAL_SERVICE_ACCOUNT, clock), clock)
+    return None if config.secret is None else StoredKey(config.secret, _reader(settings))
 
 
 def _reader(settings: Settings) -> SecretReader:

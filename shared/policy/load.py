@@ -14,6 +14,7 @@ import msgspec
 import yaml
 
 from shared.errors import ConfigurationError, Fault
+from shared.policy.secret_rules import secret_faults
 from shared.policy.types import PolicyFile, RateLimit
 
 DEFAULT_POLICY = Path(__file__).with_name("default.yaml")
@@ -178,6 +179,7 @@ def _contradictions(file: PolicyFile) -> Iterator[Fault]:
                     f"models.{alias}.targets[{index}].upstream",
                     f"'{target.upstream}' is not under upstreams (there: {known}).",
                 )
+    yield from secret_faults(file)
     tenants = {f"tenants.{name}.guards": tenant.guards for name, tenant in file.tenants.items()}
     for path, guards in {"guards": file.guards, **tenants}.items():
         if guards.model_armor.mode != "off" and guards.model_armor.template is None:

@@ -6,9 +6,11 @@ Every field has a safe default; unknown fields are refused with their path.
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, cast, get_args
 
 from msgspec import Meta, Struct, field
+
+from shared.policy.sensitive import DEFAULTS, HIDE, AnswerAction, PiiKind, PromptAction, SecretKind
 
 # ``$(?!\n)``: Python's ``$`` also stands before a last line break, and the published schema knows no ``\Z``.
 Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)")]
@@ -32,6 +34,28 @@ class BuiltinUpstream(Section, frozen=True, tag_field="kind", tag="builtin"):
     """The stand-in model that ships with Wardgate and says so in every answer."""
 
 
+class TokenExchange(Section, frozen=True):
+    """Where a Google ID token is exchanged for a token of the upstream's own (RFC 8693), as OpenAI does it."""
+
+    identity_provider: Annotated[str, Meta(min_length=1, max_length=255)]
+    """Id of the workload identity provider that was set up there for Google."""
+
+    service_account: Annotated[str, Meta(min_length=1, max_length=255)]
+    """Id of the upstream's service account that Wardgate acts as."""
+
+    url: Url = "https://auth.openai.com/oauth/token"
+
+
+class GoogleIdToken(Section, frozen=True, tag_field="kind", tag="google_id_token"):
+    """Signs in with an ID token of the model function's own service account: no key to keep or to rotate."""
+
+    audience: Annotated[str, Meta(min_length=1, max_length=255)]
+    """Whom the token is for: the URL of a Cloud Run service, or what the identity provider there was told."""
+
+    exchange: TokenExchange | None = None
+    """None: the upstream takes the ID token itself, as Cloud Run does."""
+
+
 class OpenAIUpstream(Section, frozen=True, tag_field="kind", tag="openai"):
     """Any server with OpenAI's chat-completions API: OpenAI, vLLM, Ollama."""
 
@@ -40,6 +64,9 @@ class OpenAIUpstream(Section, frozen=True, tag_field="kind", tag="openai"):
 
     secret: Slug | None = None
     """Name of the secret that holds the API key; None where the server asks for none."""
+
+    auth: GoogleIdToken | None = None
+    """Signs in without a key, in place of ``secret``."""
 
 
 class VertexUpstream(Section, frozen=True, tag_field="kind", tag="vertex"):
@@ -166,10 +193,9 @@ class AdmissionPolicy(Section, frozen=True):
 # --- guards -------------------------------------------------------------------------------------
 
 
-class GuardRule(Section, frozen=True):
-    """What one guard does about its findings."""
+class GuardMode(Section, frozen=True):
+    """Whether a guard runs, and whether it acts."""
 
-    action: Literal["block", "redact", "flag"] = "block"
     mode: Literal["enforce", "monitor", "off"] = "enforce"
     """``monitor`` reports findings and acts on none; ``off`` does not run."""
 
@@ -178,6 +204,16 @@ class GuardRule(Section, frozen=True):
 
     def actions(self, direction: str) -> frozenset[str]:
         """Everything that may be done about a finding in prompts (``input``) or answers (``output``)."""
+        raise NotImplementedError
+
+
+class GuardRule(GuardMode, frozen=True):
+    """What one guard does about its findings."""
+
+    action: Literal["block", "redact", "flag"] = "block"
+
+    def actions(self, direction: str) -> frozenset[str]:
+        """See ``GuardMode``."""
         return frozenset({self.action})
 
 
@@ -187,6 +223,128 @@ class SuspiciousRule(GuardRule, frozen=True):
     action: Literal["block", "redact", "flag"] = "flag"
     terms: list[Annotated[str, Meta(min_length=2, max_length=64)]] | None = None
     """Words to look for; None: the terms that ship with Wardgate."""
+
+
+class KindRule(Section, frozen=True):
+    """What is different for one kind of secret or personal data."""
+
+    prompts: PromptAction | None = None
+    answers: AnswerAction | None = None
+
+
+class KindsRule(GuardMode, frozen=True):
+    """A guard that looks for several kinds of things and may treat each differently."""
+
+    prompts: PromptAction | None = None
+    """What is done in prompts about kinds that are not under ``kinds``; None: what fits each of them.
+    ``mask`` puts a placeholder in place, which is turned back in the answer."""
+
+    answers: AnswerAction | None = None
+    """The same in answers."""
+
+    EVERY_KIND: ClassVar[tuple[str, ...]]
+
+    def own(self, kind: str) -> KindRule | None:
+        """What the policy says of one kind; None where it says nothing."""
+        raise NotImplementedError
+
+    def action(self, kind: str, direction: str) -> PromptAction:
+        """What is done about one kind in prompts (``input``) or answers (``output``)."""
+        usual = DEFAULTS.get(kind, HIDE)
+        own = self.own(kind) or KindRule()
+        if direction == "input":
+            return own.prompts or self.prompts or usual[0]
+        return own.answers or self.answers or usual[1]
+
+    def actions(self, direction: str) -> frozenset[str]:
+        """See ``GuardMode``."""
+        return frozenset(self.action(kind, direction) for kind in self.EVERY_KIND) - {"off"}
+
+
+class SecretsRule(KindsRule, frozen=True):
+    """The guard against secrets in prompts and answers."""
+
+    EVERY_KIND = get_args(SecretKind)
+
+    kinds: dict[SecretKind, KindRule] = field(default_factory=dict)
+
+    def own(self, kind: str) -> KindRule | None:
+        """See ``KindsRule``."""
+        return self.kinds.get(cast(SecretKind, kind))
+
+
+class PiiRule(KindsRule, frozen=True):
+    """The guard against personal data in prompts and answers."""
+
+    EVERY_KIND = get_args(PiiKind)
+
+    kinds: dict[PiiKind, KindRule] = field(default_factory=dict)
+
+    def own(self, kind: str) -> KindRule | None:
+        """See ``KindsRule``."""
+        return self.kinds.get(cast(PiiKind, kind))
+
+
+class Unmasking(Section, frozen=True):
+    """Where placeholders of masked values are turned back in an answer, beyond plain text."""
+
+    links: bool = False
+    """Also within addresses, links' targets and HTML: what stands there may be sent to whoever the model names."""
+
+    tool_arguments: bool = False
+    """Also in the arguments of tool calls."""
+
+
+HostName = Annotated[str, Meta(pattern=r"^(\*\.)?[^\s/\\?#@:*]{1,253}$(?!\n)")]
+"""A host's name, or ``*.`` and a domain for every name under it."""
+
+UrlScheme = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+.-]{0,31}$(?!\n)")]
+
+
+class LinksRule(GuardRule, frozen=True):
+    """The guard of links in answers."""
+
+    action: Literal["block", "redact", "flag"] = "redact"
+    """``redact`` writes a link so that nothing follows it: ``hxxps://host[.]example``."""
+
+    hosts: list[HostName] = field(default_factory=list)
+    """Hosts that answers may link to, besides those that trusted input names."""
+
+    schemes: list[UrlScheme] = field(default_factory=lambda: ["https", "http", "mailto"])
+    trust: list[Literal["system", "user"]] = field(default_factory=list)
+    """Whose messages of the request are trusted input, besides the policy's own system prompt."""
+
+    clickable: Literal["block", "redact", "flag"] | None = None
+    """What is done about links that need a click; None: the same as about others."""
+
+    in_code: bool = False
+    """Whether links in code blocks and code spans are judged too."""
+
+    tool_arguments: bool = False
+    """Whether links in the arguments of tool calls are acted on; otherwise they are flagged."""
+
+    def actions(self, direction: str) -> frozenset[str]:
+        """As for every guard."""
+        return frozenset({self.action, self.clickable or self.action})
+
+
+TagName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,63}$(?!\n)")]
+
+
+class MarkupRule(GuardRule, frozen=True):
+    """The guard of HTML in answers."""
+
+    action: Literal["block", "redact", "flag"] = "redact"
+    """``redact`` makes text of a tag that is not allowed, and takes the attributes from one that has too many."""
+
+    tags: list[TagName] | None = None
+    """Elements that answers may have; None: those that nh3 takes for harmless. Their attributes are nh3's."""
+
+    in_code: bool = False
+    """Whether tags in code blocks and code spans are judged too."""
+
+    tool_arguments: bool = False
+    """Whether tags in the arguments of tool calls are acted on; otherwise they are flagged."""
 
 
 class ModelArmorRule(GuardRule, frozen=True):
@@ -207,6 +365,20 @@ class ModelArmorRule(GuardRule, frozen=True):
 
     base_url: Url | None = None
     """Another address for the same API, such as a Private Service Connect endpoint."""
+
+
+class CanaryRule(GuardRule, frozen=True):
+    """The guard of the canary, a random word at the end of the policy's own system prompts."""
+
+
+class PromptLeakRule(GuardRule, frozen=True):
+    """The guard of the policy's own system prompts."""
+
+    action: Literal["block", "flag"] = "flag"
+    """Many a prompt holds sentences that answers are meant to repeat, so the default only tells."""
+
+    words: Annotated[int, Meta(ge=5, le=100)] = 20
+    """How many words in a row are a leak."""
 
 
 class SizeLimits(Section, frozen=True):
@@ -254,6 +426,13 @@ class Guards(Section, frozen=True):
     sizes: SizeLimits = field(default_factory=SizeLimits)
     injection: GuardRule = field(default_factory=GuardRule)
     suspicious: SuspiciousRule = field(default_factory=SuspiciousRule)
+    secrets: SecretsRule = field(default_factory=SecretsRule)
+    pii: PiiRule = field(default_factory=PiiRule)
+    unmask: Unmasking = field(default_factory=Unmasking)
+    links: LinksRule = field(default_factory=LinksRule)
+    markup: MarkupRule = field(default_factory=MarkupRule)
+    canary: CanaryRule = field(default_factory=CanaryRule)
+    prompt_leak: PromptLeakRule = field(default_factory=PromptLeakRule)
     output: GuardRule = field(default_factory=GuardRule)
     """Validates the answer: declared tools only, JSON where JSON was asked for, sound text."""
 
@@ -416,12 +595,71 @@ Bake = Annotated[int, Meta(ge=0, le=365 * 86_400)]
 SecretName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,255}$(?!\n)")]
 
 
+class WardgateKeyDriver(Section, frozen=True, tag_field="kind", tag="wardgate_key"):
+    """Secrets of one of Wardgate's own API keys, for a caller that reads them from the secret store."""
+
+    key: Annotated[str, Meta(pattern=r"^[a-z2-7]{24}$(?!\n)")]
+    """The key's id; ``wardgate keys create --by-rotation`` makes one."""
+
+
+class OpenAIProjectDriver(Section, frozen=True, tag_field="kind", tag="openai_project"):
+    """Keys of service accounts in a project of OpenAI's, made through its administration API."""
+
+    project: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,128}$(?!\n)")]
+    """The project's id, such as ``proj_abc``."""
+
+    admin_secret: SecretName
+    """Name of the secret that holds an admin key. People make it; it is reported when it is due."""
+
+    service_account: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,128}$(?!\n)")] | None = None
+    """Whose keys they are, such as ``svc_acct_abc``; None: each key has a service account of its own."""
+
+    lifetime_days: Annotated[int, Meta(ge=1, le=365)] | None = None
+    """When a key expires by itself, for organizations that ask for it; None: never."""
+
+    base_url: Url = "https://api.openai.com/v1"
+
+
+class GoogleApiKeyDriver(Section, frozen=True, tag_field="kind", tag="google_api_key"):
+    """Google API keys, made through the API Keys API by application default credentials."""
+
+    project: Annotated[str, Meta(pattern=r"^([a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]{1,20})$(?!\n)")]
+    """Id or number of the Google Cloud project that the keys belong to."""
+
+    services: Annotated[
+        list[Annotated[str, Meta(pattern=r"^[a-z0-9.-]{1,253}$(?!\n)")]], Meta(min_length=1, max_length=20)
+    ] = field(default_factory=lambda: ["generativelanguage.googleapis.com"])
+    """What a key may call: it is made with these restrictions."""
+
+    test_url: Url = "https://generativelanguage.googleapis.com/v1beta/models"
+    """A GET of this with the key in ``x-goog-api-key`` proves that it works."""
+
+    base_url: Url = "https://apikeys.googleapis.com"
+
+
+class WebhookDriver(Section, frozen=True, tag_field="kind", tag="webhook"):
+    """Keys that a server of one's own makes, asked by signed requests."""
+
+    url: Url
+    signing_secret: SecretName
+    """Name of the secret that requests are signed with. Wardgate makes and rotates it, unless it is on ``remind``."""
+
+
+class RemindDriver(Section, frozen=True, tag_field="kind", tag="remind"):
+    """Versions that people make: reported when they are due, never touched. What a key without a driver gets."""
+
+
+Driver = WardgateKeyDriver | OpenAIProjectDriver | GoogleApiKeyDriver | WebhookDriver | RemindDriver
+
+
 class SecretRule(Section, frozen=True):
     """What is different for one secret."""
 
     period_days: Days | None = None
     grace_seconds: Grace | None = None
     bake_seconds: Bake | None = None
+    driver: Driver | None = None
+    """Where new versions come from."""
 
 
 class SecretPolicy(Section, frozen=True):

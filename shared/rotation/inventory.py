@@ -4,41 +4,36 @@ from __future__ import annotations
 
 from shared.clock import Clock
 from shared.identity.api_keys import peppers_in_use
-from shared.policy.types import OpenAIUpstream, PolicyFile, SecretPolicy, SecretRule
+from shared.policy.secret_rules import (
+    API_KEY_PEPPER,
+    AUDIT_PEPPER,
+    AUDIT_SIGNING_KEY,
+    CONTENT_KEY,
+    RECEIPT_SIGNING_KEY,
+    signing_secrets,
+)
+from shared.policy.types import PolicyFile, RemindDriver, SecretPolicy, SecretRule
+from shared.rotation.drivers.connect import connect_driver
 from shared.rotation.drivers.random_secret import RandomSecret
 from shared.rotation.machine import Timing
 from shared.rotation.managed import ManagedSecret
 from shared.stores.documents import DocumentStore
+from shared.stores.secret_reader import SecretReader
 from shared.stores.secrets import Secret
-
-API_KEY_PEPPER = "api-key-pepper"
-"""Keys the hashes under which API keys are stored."""
-
-AUDIT_PEPPER = "audit-pepper"
-"""Keys the hashes that stand for prompts and answers in audit events."""
-
-RECEIPT_SIGNING_KEY = "receipt-signing-key"
-"""Ed25519 private key, raw, that signs receipts."""
-
-CONTENT_KEY = "content-key"
-"""Wraps the keys of sealed prompts and answers, where the policy has them sealed."""
-
-AUDIT_SIGNING_KEY = "audit-signing-key"
-"""Ed25519 private key, raw, that signs checkpoints of the audit trail where Cloud KMS does not."""
-
-HELD_SECRETS = (API_KEY_PEPPER, AUDIT_PEPPER, RECEIPT_SIGNING_KEY, AUDIT_SIGNING_KEY)
-"""Those that every installation has."""
 
 LEAD_SECONDS = 420
 """Verifiers may cache the key set for 300 s, and guards the pointer for 60 s; then all of them know a new key."""
 
 
-def managed_secrets(policy: PolicyFile, documents: DocumentStore, clock: Clock) -> tuple[ManagedSecret, ...]:
-    """The secrets that rotation looks after, Wardgate's own first.
+def managed_secrets(
+    policy: PolicyFile, documents: DocumentStore, reader: SecretReader, clock: Clock
+) -> tuple[ManagedSecret, ...]:
+    """The secrets that rotation looks after, each after those that its driver needs.
 
     Args:
-        policy: How long things last.
+        policy: How long things last, and where keys come from.
         documents: Where API keys are, whose hashes name their pepper.
+        reader: Reads the secrets that drivers need for themselves.
         clock: Tells which API keys have expired.
     """
     random_secret = RandomSecret()
@@ -71,14 +66,16 @@ def managed_secrets(policy: PolicyFile, documents: DocumentStore, clock: Clock) 
             AUDIT_SIGNING_KEY, random_secret, timing_of(rules, AUDIT_SIGNING_KEY), keep="always", provider=False
         ),
         *([content] if policy.audit.content == "sealed" else []),
+        *(
+            ManagedSecret(name, random_secret, timing_of(rules, name), provider=False)
+            for name in signing_secrets(policy)
+        ),
+        *(
+            ManagedSecret(name, connect_driver(rule.driver, name, documents, reader, clock), timing_of(rules, name))
+            for name, rule in sorted(rules.per_secret.items())
+            if not isinstance(rule.driver, RemindDriver | None)
+        ),
     )
-
-
-def operators_secrets(policy: PolicyFile, managed: tuple[ManagedSecret, ...]) -> tuple[str, ...]:
-    """Names of the upstreams' keys that come from outside and that nothing here rotates."""
-    named = {upstream.secret for upstream in policy.upstreams.values() if isinstance(upstream, OpenAIUpstream)}
-    ours = {secret.name for secret in managed}
-    return tuple(sorted(name for name in named if name is not None and name not in ours))
 
 
 def timing_of(rules: SecretPolicy, name: str) -> Timing:

@@ -10,7 +10,8 @@ from shared.errors import PreconditionFailed, SecretNotFound
 from shared.rotation.journal import Busy, Fenced, Journal, JournalUnavailable, Log
 from shared.rotation.machine import SCHEDULE, SECOND, Order
 from shared.rotation.managed import ManagedSecret
-from shared.rotation.record import State
+from shared.rotation.record import RotationRecord, State
+from shared.rotation.schedule import read_record
 from shared.rotation.turn import Result, Turn
 from shared.stores.documents import DocumentStore
 from shared.stores.secrets import SecretStore
@@ -18,6 +19,13 @@ from shared.web.log import log
 
 ROLLBACK_PAUSE_SECONDS = 86_400
 """After a rollback people get a day to see what was wrong before the next rotation begins by itself."""
+
+
+_OF_A_DRIVER = (
+    *("state", "since", "current", "previous", "pending", "floor", "tries", "urgent", "retired", "failures"),
+    *("retry_at", "begin_at", "last_failure", "retained", "discarded", "labelled"),
+)
+"""Fields of the record that mean nothing without a driver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,27 @@ class Rotator:
         finally:
             journal.release()
         return Tick(secret.name, "promoted", journal.record.state, journal.record.generation)
+
+    def hand_over(self, name: str) -> None:
+        """Leave a secret to people, since no driver makes its versions any more: from now on readers use its newest
+        enabled version, as if rotation had never had it. Where rotation never had it, nothing is done.
+
+        Raises:
+            StoreUnavailable: The document store does not answer.
+        """
+        if read_record(self._documents, name).floor is None:
+            return
+        try:
+            journal = Journal(name, self._documents, self._clock, self._log)
+        except Busy:
+            return
+        record = journal.record
+        # Attempts stay known, so that a driver which comes back finds what they have left.
+        fresh = RotationRecord()
+        changes = {field: getattr(fresh, field) for field in _OF_A_DRIVER}
+        told = "" if record.current is None else f"version {record.current.number}"
+        journal.save("handed_over", told, severity="WARNING", **changes)
+        journal.release()
 
 
 class RollbackRefused(PreconditionFailed):

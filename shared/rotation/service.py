@@ -7,15 +7,18 @@ from dataclasses import dataclass
 
 from shared.clock import Clock
 from shared.errors import NotFound, StoreUnavailable
+from shared.policy.secret_rules import operators_secrets
 from shared.policy.types import PolicyFile
-from shared.rotation.inventory import managed_secrets, operators_secrets, timing_of
+from shared.rotation.inventory import managed_secrets, timing_of
 from shared.rotation.journal import Log
 from shared.rotation.machine import SCHEDULE, Order
 from shared.rotation.managed import ManagedSecret
 from shared.rotation.record import Entry
 from shared.rotation.rotator import Rotator, Tick
 from shared.rotation.schedule import SecretStatus, managed_status, operators_status, read_record
+from shared.settings import Environment
 from shared.stores.documents import DocumentStore
+from shared.stores.secret_reader import SecretReader
 from shared.stores.secrets import SecretStore
 from shared.web.log import log
 
@@ -41,6 +44,7 @@ class RotationService:
         managed: Sequence[ManagedSecret] | None = None,
         log: Log = log,
         *,
+        environment: Environment = "production",
         alone: bool = False,
     ) -> None:
         """
@@ -51,6 +55,7 @@ class RotationService:
             clock: Tells the time.
             managed: The secrets to rotate, in place of those of the policy.
             log: Writes a line, as ``shared.web.log.log`` does.
+            environment: ``development`` lets environment variables win where a driver needs a secret for itself.
             alone: Whoever holds a lease is known to be gone, so it is not waited for.
         """
         self._store = store
@@ -58,7 +63,8 @@ class RotationService:
         self._policy = policy
         self._clock = clock
         self._log = log
-        found = managed_secrets(policy, documents, clock) if managed is None else managed
+        reader = SecretReader(store, documents, environment)
+        found = managed_secrets(policy, documents, reader, clock) if managed is None else managed
         self._managed = {secret.name: secret for secret in found}
         self._rotator = Rotator(store, documents, clock, log, alone=alone)
 
@@ -76,9 +82,11 @@ class RotationService:
         """
         chosen = list(self._managed.values()) if name is None else [self._secret(name)]
         ticks = tuple(self._tick(secret, order) for secret in chosen)
+        for theirs in self._theirs() if name is None else ():
+            self._rotator.hand_over(theirs)
         secrets = self.status()
         for each in secrets:
-            if each.status == "overdue" or (each.status != "ok" and each.owner == "operator"):
+            if each.status in ("overdue", "missing") or (each.status != "ok" and each.owner == "operator"):
                 known = {"secret": each.name, "owner": each.owner, "status": each.status}
                 self._log("WARNING", "rotation.overdue", **known, age_seconds=each.age_seconds)
         return RunReport(ticks, secrets)
@@ -95,12 +103,15 @@ class RotationService:
         Raises:
             StoreUnavailable: A store does not answer.
         """
-        theirs = operators_secrets(self._policy, tuple(self._managed.values()))
         rules = self._policy.secrets
         return (
             *(managed_status(secret, self._store, self._documents, self._clock) for secret in self._managed.values()),
-            *(operators_status(name, timing_of(rules, name), self._store, self._clock) for name in theirs),
+            *(operators_status(name, timing_of(rules, name), self._store, self._clock) for name in self._theirs()),
         )
+
+    def _theirs(self) -> list[str]:
+        """The secrets whose versions people make."""
+        return [name for name in operators_secrets(self._policy) if name not in self._managed]
 
     def rollback(self, name: str) -> Tick:
         """Go back to the previous version, within its grace period.

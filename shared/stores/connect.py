@@ -142,12 +142,13 @@ def connect_objects(uri: str) -> ObjectStore:
     raise _unknown(uri, "WARDGATE_OBJECTS", "file:///folder or gs://bucket")
 
 
-def connect_signer(uri: str, secrets: SecretStore) -> Signer:
+def connect_signer(uri: str, secrets: SecretStore, documents: DocumentStore | None = None) -> Signer:
     """The signer at ``uri``: ``secret://name`` or ``kms://projects/…/cryptoKeyVersions/n``.
 
     Args:
         uri: Names the key.
         secrets: Holds it, where it is a secret.
+        documents: Says which of the secret's versions signs; only to look at public keys it is not needed.
 
     Raises:
         ConfigurationError: The URI is malformed or of another scheme.
@@ -157,7 +158,7 @@ def connect_signer(uri: str, secrets: SecretStore) -> Signer:
         case "secret" if _SECRET.fullmatch(place):
             from shared.stores.secret_signer import SecretSigner
 
-            return SecretSigner(secrets, place)
+            return SecretSigner(secrets, place, documents)
         case "kms" if _KEY_VERSION.fullmatch(place):
             from shared.stores.kms_signer import KmsSigner
 

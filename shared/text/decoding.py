@@ -10,9 +10,11 @@ import binascii
 import html
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from shared.text.hidden import ANY
+from shared.text.scanning import image, scanner
 from shared.text.views import View, edited
 
 _SHORTEST = 4
@@ -39,10 +41,10 @@ def decoded(view: View, kinds: frozenset[str]) -> View:
     return view
 
 
-def _edits(pattern: re.Pattern[str], read: Callable[[str], str | None], text: str) -> Iterator[tuple[int, int, str]]:
+def _edits(pattern: Any, read: Callable[[str], str | None], text: str) -> Iterator[tuple[int, int, str]]:
     line_end = -1
-    for found in pattern.finditer(text):
-        meaning = read(found.group())
+    for found in pattern.finditer(image(text)):
+        meaning = read(found.group().decode())
         if meaning is None:
             continue
         start, end = found.span()
@@ -133,16 +135,16 @@ _URL_SAFE = str.maketrans("-_", "+/")
 _BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _NO_DIGITS = re.compile("0[xX]|[^0-9a-fA-F]")
 
-_DECODERS: dict[str, tuple[re.Pattern[str], Callable[[str], str | None]]] = {
-    "url": (re.compile("(?:%[0-9A-Fa-f]{2})+|(?:=[0-9A-F]{2}){3,}"), _url),
-    "entity": (re.compile("&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});"), _entity),
+_DECODERS: dict[str, tuple[Any, Callable[[str], str | None]]] = {
+    "url": (scanner("(?:%[0-9A-Fa-f]{2})+|(?:=[0-9A-F]{2}){3,}"), _url),
+    "entity": (scanner("&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});"), _entity),
     "escape": (
-        re.compile(r"\\(?:x[0-9a-fA-F]{2}|[uU][0-9a-fA-F]{4}|[uU]\{[0-9a-fA-F]{1,6}\}|[0-3][0-7]{2})"),
+        scanner(r"\\(?:x[0-9a-fA-F]{2}|[uU][0-9a-fA-F]{4}|[uU]\{[0-9a-fA-F]{1,6}\}|[0-3][0-7]{2})"),
         _escape,
     ),
-    "hex": (re.compile(r"(?:(?:0[xX])?[0-9A-Fa-f]{2}[ ,:;\n-]{0,2}){7,}(?:0[xX])?[0-9A-Fa-f]{2}"), _hex),
-    "binary": (re.compile(r"(?:[01]{8}[ ,\n]{0,2}){4,}[01]{8}"), _binary),
-    "decimal": (re.compile(r"(?<![0-9])(?:[0-9]{2,3}[ ,;]{1,2}){7,}[0-9]{2,3}(?![0-9])"), _decimal),
-    "base32": (re.compile("(?<![A-Za-z0-9])[A-Z2-7]{16,}={0,6}(?![A-Za-z0-9])"), _base32),
-    "base64": (re.compile("[A-Za-z0-9+/_-]{16,}={0,2}|[A-Za-z0-9+/]{7,}={1,2}"), _base64),
+    "hex": (scanner(r"(?:(?:0[xX])?[0-9A-Fa-f]{2}[ ,:;\n-]{0,2}){7,}(?:0[xX])?[0-9A-Fa-f]{2}"), _hex),
+    "binary": (scanner(r"(?:[01]{8}[ ,\n]{0,2}){4,}[01]{8}"), _binary),
+    "decimal": (scanner(r"\b(?:[0-9]{2,3}[ ,;]{1,2}){7,}[0-9]{2,3}\b"), _decimal),
+    "base32": (scanner(r"\b[A-Z2-7]{16,}\b={0,6}"), _base32),
+    "base64": (scanner("[A-Za-z0-9+/_-]{16,}={0,2}|[A-Za-z0-9+/]{7,}={1,2}"), _base64),
 }

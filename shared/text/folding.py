@@ -20,7 +20,7 @@ _LONGEST = 4
 """Characters that one may become. Some become 18, and 32 kB of those half a megabyte."""
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_SPELT = {
+_SPELT = {  # й and ё stand for themselves, since they are letters of their own
     **dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘꞯʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnopqrstuvwyz", strict=True)),  # small capitals; x has none
     **dict(zip("ɐɔǝɟƃɥᴉɾʞɯɹʇʌʍʎ", "acefghijkmrtvwy", strict=True)),  # turned letters
     **{chr(0x1F150 + index): letter for index, letter in enumerate(_LETTERS)},  # white on black circles
@@ -29,6 +29,8 @@ _SPELT = {
     "ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D",
     "ı": "i", "‘": "'", "’": "'", "‚": "'", "‛": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "′": "'",
     "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "―": "-", "−": "-", "⁄": "/", "∕": "/", "•": "*", "·": ".",
+    "、": ",", "。": ".", "「": '"', "」": '"', "『": '"', "』": '"', "《": '"', "》": '"', "【": "[", "】": "]",
+    "،": ",", "؟": "?", "؛": ";", "…": "...", "й": "й", "Й": "Й", "ё": "ё", "Ё": "Ё",
     "\u2028": "\n", "\u2029": "\n", "\u2800": " ", "\u1680": " ",
 }  # fmt: skip
 """What Unicode's data leaves as it is, and readers do not."""
@@ -41,7 +43,10 @@ _STRICT = str.maketrans(LOOKALIKES, ASCII)
 _LOOSE = _STRICT | str.maketrans("вгкмнптьαβγεηικνρτυχω", "brkmhntbabyenikvptuxw")
 """For words that hold Latin letters already, so that every letter stands for one; Unicode has these apart."""
 
-_WORD = re.compile(r"[^\W_]*[^\W\x00-\x7f][^\W_]*")
+_NOT_ASCII = re.compile("[^\x00-\x7f]+")
+_WORD = re.compile(r"(?<![^\W_])[A-Za-z0-9]*+[^\W\x00-\x7f][^\W_]*+")
+"""A word with a letter that is not ASCII. Each word is looked at once: possessive, and from its beginning only."""
+
 _LATIN = re.compile("[A-Za-z]")
 
 
@@ -60,7 +65,7 @@ def fold(view: View) -> View:
     text = view.text
     if text.isascii():
         return view
-    folded = text.translate(_SPELLINGS)
+    folded = _NOT_ASCII.sub(_plain, text)  # twice as fast as to translate all of it
     if not folded.isascii():
         folded = _WORD.sub(_latin, folded)
     if folded == text:
@@ -69,9 +74,15 @@ def fold(view: View) -> View:
 
 
 def _edits(text: str) -> Iterator[Edit]:
-    for index, character in enumerate(text):
-        if not character.isascii() and (length := len(_SPELLINGS[ord(character)])) != 1:
-            yield Edit(index, index + 1, length)
+    for run in _NOT_ASCII.finditer(text):
+        for index, character in enumerate(run.group(), run.start()):
+            length = len(_SPELLINGS[ord(character)])
+            if length != 1:
+                yield Edit(index, index + 1, length)
+
+
+def _plain(found: re.Match[str]) -> str:
+    return found.group().translate(_SPELLINGS)
 
 
 def _latin(found: re.Match[str]) -> str:

@@ -28,7 +28,8 @@ _ENOUGH = 2
 def disguised(original: str, base: View) -> tuple[View, ...]:
     """What ``base``, which is a view of ``original``, says behind its disguises; nothing where it wears none."""
     readings: list[View] = []
-    for start in (base, *smuggled(original)):
+    hidden = smuggled(original) if len(base.text) != len(original) else []
+    for start in (base, *hidden):
         view = start
         for depth in range(DEPTH + 1):
             if view is not base:

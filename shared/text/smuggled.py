@@ -11,6 +11,9 @@ from collections.abc import Callable
 from shared.text.decoding import as_text
 from shared.text.views import View, edited
 
+LONGEST_HONEST = 8
+"""Characters of text in tags that honest text may hold: the flag of a region is a code of at most six."""
+
 _TAGS = re.compile("[\U000e0020-\U000e007e]{4,}")
 _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}")
 _BITS = re.compile("[\u200b-\u200f\u2060-\u2064\ufeff]{32,}")

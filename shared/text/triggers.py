@@ -42,6 +42,8 @@ _ROT13 = str.maketrans(_LOWER + _LOWER.upper(), _LOWER[13:] + _LOWER[:13] + _LOW
 SCRAMBLED = frozenset(word for word in WORDS if len(word) >= 5)
 """Words long enough to be told when their inner letters are in disorder."""
 
+SCRAMBLED_PATTERN = rf"\b(?:{'|'.join(sorted(map(_scrambled, SCRAMBLED)))})\b"
+
 _PATTERNS = {
     "base64": r"[A-Za-z0-9+/_-]{16}|[A-Za-z0-9+/]{7}=",
     "base32": r"(?-i:[A-Z2-7]{16})",
@@ -55,7 +57,7 @@ _PATTERNS = {
     "glued": r"[a-z]{16}",
     "leet": r"[a-z][013457@$!|+]{1,2}[a-z]|(?:^|[^a-z0-9])[013457@$!|+]{1,2}[a-z]{2}",
     "noise": r"[a-z](?:[*`~^|\\]{1,4}|__|</?[a-z][^<>]{0,40}>|<!--|\[\]|\(\)|\{\}|[\"'] ?[+.] ?[\"'])[a-z]",
-    "typos": rf"\b(?:{'|'.join(sorted(map(_scrambled, SCRAMBLED)))})\b",
+    "typos": SCRAMBLED_PATTERN,
     "rot13": rf"\b(?:{_shifted(WORDS)})\b",
     "reversed": rf"\b(?:{_turned(WORDS)})\b",
 }

@@ -3,30 +3,51 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from functools import cached_property
 
-from shared.text.views import Edit, Edited, View
+from shared.text.views import View
 
-_APOSTROPHES = "'’"
-_BETWEEN = re.compile(r"[\W_]+")
+_APOSTROPHE = "'"
 _TO_SPACE = bytes(code if code >= 0x80 or chr(code).isalnum() else 0x20 for code in range(256))
+_WORD = re.compile("'*[A-Za-z0-9\x80-\U0010ffff][A-Za-z0-9\x80-\U0010ffff']*")
+
+
+class Words(View, frozen=True, kw_only=True, dict=True):
+    """The words of another view; where they stood is worked out only when it is asked for."""
+
+    source: View
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """The range of the original that ``text[start:end]``, which is not empty, was read from."""
+        return self.source.span(self._place(start)[0], self._place(end - 1)[1])
+
+    def locate(self, start: int, end: int) -> tuple[int, int]:
+        """Only views that go on are cut, and no words do."""
+        raise NotImplementedError
+
+    @cached_property
+    def _spans(self) -> list[tuple[int, int]]:
+        """Where each word stands in the source."""
+        return [word.span() for word in _WORD.finditer(self.source.text)]
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """The range of the source that the character at ``index`` stands for."""
+        number = self.text.count(" ", 0, index)
+        start, end = self._spans[number]
+        if self.text[index] == " ":
+            return end, self._spans[number + 1][0]
+        offset = index - self.text.rfind(" ", 0, index) - 1
+        place = start + offset
+        if _APOSTROPHE in self.source.text[start:end]:
+            letters = (at for at in range(start, end) if self.source.text[at] != _APOSTROPHE)
+            place = next(at for number, at in enumerate(letters) if number == offset)
+        return place, place + 1
 
 
 def words(view: View) -> View:
     """The words of ``view`` with one space between two, none around, and apostrophes dropped; case stays.
 
-    The same object where it is so already.
+    The same object where it is so already. What is not ASCII belongs to words; folding makes punctuation ASCII.
     """
-    text = view.text
-    if text.isascii():  # twelve times faster than by a regex
-        plain = b" ".join(text.encode().translate(_TO_SPACE, b"'").split()).decode()
-    else:
-        plain = _BETWEEN.sub(" ", text.replace("'", "").replace("’", "")).strip(" ")
-    return view if plain == text else Edited(f"{view.name} words", plain, source=view, edits=lambda: _edits(text))
-
-
-def _edits(text: str) -> Iterator[Edit]:
-    for run in _BETWEEN.finditer(text):
-        start, end = run.span()
-        inside = start > 0 and end < len(text)
-        yield Edit(start, end, int(inside and run.group().strip(_APOSTROPHES) != ""))
+    plain = b" ".join(view.text.encode().translate(_TO_SPACE, b"'").split()).decode()  # ten times as fast as ``re``
+    return view if plain == view.text else Words(f"{view.name} words", plain, source=view)

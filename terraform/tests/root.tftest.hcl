@@ -70,6 +70,30 @@ run "sealed" {
   }
 }
 
+run "drivers" {
+  command = plan
+
+  variables {
+    policy_file = "./tests/policies/drivers.yaml"
+  }
+
+  assert {
+    condition = join(" ", [for name, secret in local.secrets : name if secret.rotated]) == join(" ", [
+      "api-key-pepper", "audit-pepper", "audit-signing-key", "gemini-key", "openai-key", "other-key",
+      "receipt-signing-key", "webhook-key", "webhook-signing",
+    ])
+    error_message = "What has a driver, and what its requests are signed with, rotates."
+  }
+  assert {
+    condition     = join(" ", [for name, secret in local.secrets : name if contains(secret.readers, "rotate_secrets")]) == "openai-admin other-signing"
+    error_message = "The rotator reads what it needs to make other keys."
+  }
+  assert {
+    condition     = join(" ", [for name, secret in local.secrets : name if contains(secret.readers, "model")]) == "gemini-key openai-key their-key"
+    error_message = "Only upstreams' keys are read by model."
+  }
+}
+
 run "scaled" {
   command = plan
 

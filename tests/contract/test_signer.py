@@ -9,13 +9,18 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from shared.clock import SystemClock
 from shared.errors import ConfigurationError, SecretNotFound, StoreUnavailable
+from shared.policy.types import PolicyFile
+from shared.rotation.machine import FOREVER, Order
+from shared.rotation.service import RotationService
 from shared.stores.connect import connect_signer
 from shared.stores.file_secrets import FileSecrets
 from shared.stores.kms_signer import KmsSigner
 from shared.stores.secret_signer import SecretSigner
 from shared.stores.secrets import Secret
 from shared.stores.signers import Signer
+from shared.stores.sqlite_documents import SqliteDocuments
 from tests.support.kms_server import VERSION, KmsServer, kms_server
 
 
@@ -66,6 +71,21 @@ def test_a_new_version_signs_and_the_old_one_is_believed(secrets: FileSecrets) -
     assert signer.public_keys() == [signer.sign(b"x").public_key, before]
     secrets.disable("audit-signing-key", 1)
     assert before not in signer.public_keys()
+
+
+def test_a_version_that_the_pointer_does_not_name_yet_signs_nothing(secrets: FileSecrets, tmp_path: Path) -> None:
+    documents = SqliteDocuments(tmp_path / "documents.db")
+    service = RotationService(secrets, documents, PolicyFile(), SystemClock(), log=lambda *_, **__: None)
+    service.run(name="audit-signing-key")
+    signer = connect_signer("secret://audit-signing-key", secrets, documents)
+    before = signer.sign(b"x").public_key
+    secrets.add("audit-signing-key", b"n" * 32)
+    assert signer.sign(b"x").public_key == before == signer.public_keys()[0]
+    assert len(signer.public_keys()) == 2
+    service.run(Order(before=FOREVER), "audit-signing-key")
+    assert signer.sign(b"x").public_key != before
+    assert before in signer.public_keys()
+    documents.close()
 
 
 def test_without_a_key_nothing_is_signed(secrets: FileSecrets, kms: KmsServer) -> None:

@@ -51,9 +51,11 @@ def token(home: Path, account: str = OPERATOR, audience: str = AUDIENCE) -> str:
     return LocalIssuer(home / "identity", account, SystemClock()).mint(audience).token
 
 
-def post(guard: FunctionProcess, credential: str | None, body: Any = None) -> urllib3.BaseHTTPResponse:
+def post(
+    guard: FunctionProcess, credential: str | None, body: Any = None, path: str = "/admin/keys"
+) -> urllib3.BaseHTTPResponse:
     headers = {} if credential is None else {"authorization": f"Bearer {credential}"}
-    return HTTP.request("POST", f"{guard.url}/admin/keys", json={} if body is None else body, headers=headers)
+    return HTTP.request("POST", f"{guard.url}{path}", json={} if body is None else body, headers=headers)
 
 
 def code(answer: urllib3.BaseHTTPResponse) -> tuple[int, str]:
@@ -96,6 +98,30 @@ def test_the_trail_says_who_made_which_key(guard: FunctionProcess, home: Path) -
     assert OPERATOR in told
     assert "id_token" in told
     assert made["key"] not in told
+
+
+def test_an_operator_gives_a_key_another_secret(guard: FunctionProcess, home: Path) -> None:
+    first = post(guard, token(home)).json()
+    asked = {"id": first["id"], "grace_seconds": 3600}
+    answer = post(guard, token(home), asked, path="/admin/keys/rotate")
+    second = answer.json()
+    assert (answer.status, second["id"], answer.headers["cache-control"]) == (200, first["id"], "no-store")
+    for key in (first["key"], second["key"]):
+        bearer = {"authorization": f"Bearer {key}"}
+        assert HTTP.request("GET", f"{guard.url}/v1/models", headers=bearer).status == 200
+    assert code(post(guard, token(home), asked, path="/admin/keys/rotate")) == (409, "in_grace")
+    absent = {"id": "../x", "grace_seconds": 0}
+    assert code(post(guard, token(home), absent, path="/admin/keys/rotate")) == (404, "key_not_found")
+    assert code(post(guard, first["key"], asked, path="/admin/keys/rotate")) == (401, "invalid_token")
+    told = [event for event in events(home) if f"key:{first['id']}" in event and "keys.rotate" in event]
+    assert len(told) == 2, "what was refused was asked for, too"
+    assert second["key"] not in "".join(events(home)) + guard.output
+
+
+def test_a_key_whose_secrets_rotation_makes_has_none_yet(guard: FunctionProcess, home: Path) -> None:
+    made = post(guard, token(home), {"by_rotation": True}).json()
+    assert (made["by_rotation"], "key" in made) == (True, False)
+    assert made["id"] in keys(home)
 
 
 def test_it_is_for_operators_and_nobody_else(guard: FunctionProcess, home: Path) -> None:
@@ -247,7 +273,14 @@ def test_the_command_makes_a_key_through_guard(
     made = json.loads(capsys.readouterr().out)
     assert (made["tenant"], made["name"], made["status"]) == ("acme", "cli", "active")
     assert made["id"] in keys(home)
-    (asked,) = iam.asked
+    assert main(["--config", str(config), "keys", "rotate", made["id"], "--grace", "1h", "--json"]) == 0
+    second = json.loads(capsys.readouterr().out)
+    assert (second["id"], second["key"] == made["key"]) == (made["id"], False)
+    assert main(["--config", str(config), "keys", "rotate", made["id"], "--revoke-immediately"]) == 0
+    assert "shown this once" in capsys.readouterr().out
+    assert main(["--config", str(config), "keys", "create", "--by-rotation"]) == 0
+    assert "Rotation makes its secrets" in capsys.readouterr().out
+    asked = iam.asked[0]
     assert asked[0] == f"/v1/projects/-/serviceAccounts/{OPERATOR}:generateIdToken"
     assert asked[2] == {"audience": AUDIENCE, "includeEmail": True}
 
@@ -303,6 +336,14 @@ def test_the_file_sets_every_store_and_drops_what_was_set(config: Path) -> None:
     settings = load_settings(needs, environ)
     assert settings.environment == "production"
     assert {name: getattr(settings, name) for name in needs} == {name: getattr(deployment, name) for name in needs}
+
+
+def test_the_key_of_sealed_prompts_is_known_where_there_is_one(tmp_path: Path) -> None:
+    path, key = tmp_path / "outputs.json", "kms://projects/my-project/locations/eu/keyRings/wardgate/cryptoKeys/content"
+    path.write_text(json.dumps(outputs("https://llm.example.com", content_key=key)))
+    environ: dict[str, str] = {}
+    read_deployment(path).settle(environ)
+    assert environ["WARDGATE_CONTENT_KEY"] == key
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from shared.rotation.inventory import HELD_SECRETS
+from shared.policy.secret_rules import HELD_SECRETS
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORK = (sys.executable, "-m", "functions_framework", "--target", "rotate_secrets", "--host", "127.0.0.1")

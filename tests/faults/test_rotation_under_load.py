@@ -1,29 +1,27 @@
 """Keys that change while chats go on: the real stack, and an upstream that serves no call with a wrong key.
 
-At least five rotations; ``make test-faults ROUNDS=20`` makes twenty.
+The upstream's key comes from a webhook, whose requests are signed with a secret that rotates too. At least five
+rotations; ``make test-faults ROUNDS=20`` makes twenty.
 """
 
 import json
 import os
+import subprocess
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import urllib3
 
-from shared.clock import SystemClock
-from shared.rotation.machine import FOREVER, Order, Timing
-from shared.rotation.rotator import Rotator
 from shared.rotation.schedule import read_record
 from shared.stores.file_secrets import FileSecrets
-from shared.stores.secrets import Secret
 from shared.stores.sqlite_documents import SqliteDocuments
-from tests.support.rotation import NAME, MemoryProvider, managed
+from tests.support.providers import KeyWebhook
 from tests.support.stack import LocalStack
 
 ROTATIONS = max(5, int(os.environ.get("WARDGATE_FAULT_ROUNDS") or 0))
-NOW = Order(before=FOREVER)
+NAME, SIGNING = "upstream-key", "webhook-signing-secret"
 HTTP = urllib3.PoolManager(maxsize=16, retries=False)
 ANSWER = {
     "id": "chat-1",
@@ -35,55 +33,46 @@ ANSWER = {
 }
 
 
-class Upstream(ThreadingHTTPServer):
-    """Answers chats whose key the provider knows."""
+class Upstream(KeyWebhook):
+    """Makes keys, and answers chats whose key it has made and not revoked."""
 
-    daemon_threads = True
-
-    def __init__(self, provider):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.provider = provider
+    def __init__(self, secrets):
+        self.secrets = secrets
         self.refused = 0
+        super().__init__([])
 
+    def answer(self, request):
+        if request.path == "/v1/chat/completions":
+            served = self.accepts(request.headers.get("authorization", "").removeprefix("Bearer "))
+            self.refused += not served
+            return (200, ANSWER) if served else (401, {"error": {"message": "wrong key"}})
+        self.signing_secrets = self.read_signing_secrets()
+        return super().answer(request)
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body in one packet
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["content-length"]))
-        key = self.headers.get("authorization", "").removeprefix("Bearer ")
-        served = self.server.provider.accepts(Secret(key.encode()))
-        self.server.refused += not served
-        body = json.dumps(ANSWER if served else {"error": {"message": "wrong key"}}).encode()
-        self.send_response(200 if served else 401)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+    def read_signing_secrets(self):
+        """As a server would that may read the secret: every version that is enabled."""
+        enabled = [version.number for version in self.secrets.versions(SIGNING) if version.state == "enabled"]
+        return [self.secrets.access(SIGNING, number).reveal() for number in enabled]
 
 
 @pytest.fixture
-def upstream():
-    with Upstream(MemoryProvider()) as server:
-        serving = threading.Thread(target=server.serve_forever)
-        serving.start()
+def upstream(tmp_path):
+    with Upstream(FileSecrets(tmp_path / "home" / "secrets")) as server:
         yield server
-        server.shutdown()
-        serving.join()
 
 
 def policy_for(upstream, path):
     path.write_text(f"""
 upstreams:
-  real: {{kind: openai, base_url: "http://127.0.0.1:{upstream.server_port}/v1", secret: {NAME}}}
+  real: {{kind: openai, base_url: "{upstream.origin}/v1", secret: {NAME}}}
 models:
   default: {{targets: [{{upstream: real, model: checked-1}}]}}
 limits: [{{name: many, amount: 1000000, window_seconds: 60}}]
-secrets: {{grace_seconds: 1, bake_seconds: 0}}
+secrets:
+  grace_seconds: 1
+  bake_seconds: 0
+  per_secret:
+    {NAME}: {{driver: {{kind: webhook, url: "{upstream.origin}/keys", signing_secret: {SIGNING}}}}}
 """)
     return path
 
@@ -93,6 +82,26 @@ def chat(stack):
     # A connection of its own: one that is kept may be closed by the server just when it is used again.
     headers = {"authorization": f"Bearer {stack.key}", "connection": "close"}
     return HTTP.request("POST", f"{stack.url}/v1/chat/completions", json=body, headers=headers, timeout=60)
+
+
+def rotate(stack, *, promoted=True):
+    """One run of `wardgate rotate run`, until it has made a new key."""
+    deadline = time.monotonic() + 60
+    while True:
+        ran = stack.wardgate("rotate", "run", "--now", "--secret", NAME, "--json")
+        (row,) = json.loads(ran.stdout)
+        if row["result"] == "promoted":
+            return ran
+        assert row["result"] in ("in_grace", "busy"), row
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def shown_by_processes(stack):
+    """Arguments and environments of every process of the stack, and the listing that anybody gets."""
+    listing = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, check=True).stdout
+    files = [Path(f"/proc/{pid}/{name}") for pid in stack.processes() for name in ("cmdline", "environ")]
+    return listing + b"".join(file.read_bytes() for file in files)
 
 
 def test_no_call_fails_while_keys_rotate(upstream, tmp_path):
@@ -110,35 +119,39 @@ def test_no_call_fails_while_keys_rotate(upstream, tmp_path):
                 served.append(answer.status) if answer.status == 200 else failed.append(answer.data)
 
     with LocalStack(home, policy=policy_for(upstream, tmp_path / "policy.yaml")) as stack:
-        store, documents = FileSecrets(home / "secrets"), SqliteDocuments(home / "documents.db", timeout_seconds=20)
-        secret = managed(upstream.provider, Timing(period=10**6, grace=1, bake=0))
-        rotator = Rotator(store, documents, SystemClock(), log=lambda *_, **__: None)
-        assert rotator.tick(secret).result == "promoted"
+        documents = SqliteDocuments(home / "documents.db", timeout_seconds=20)
         before = read_record(documents, NAME).generation
+        assert before == 1, "the stack's start has made the first key"
         clients = [threading.Thread(target=load, args=(stack,)) for _ in range(4)]
         for client in clients:
             client.start()
         try:
-            for _ in range(ROTATIONS):
-                deadline = time.monotonic() + 60
-                while rotator.tick(secret, NOW).result != "promoted":
-                    assert time.monotonic() < deadline
-                    time.sleep(0.05)
-            own = stack.wardgate("rotate", "run", "--now", "--json")
+            printed = [rotate(stack) for _ in range(ROTATIONS)]
+            printed.append(stack.wardgate("rotate", "run", "--now", "--json"))
             time.sleep(1.5)
-            assert rotator.tick(secret).result == "not_due"
-            stack.wardgate("rotate", "run")
+            # As Cloud Scheduler does it, on the function that runs.
+            ticked = HTTP.request("POST", f"http://127.0.0.1:{stack.port + 3}/", timeout=60)
+            shown = shown_by_processes(stack)
         finally:
             ended.set()
             for client in clients:
                 client.join()
-        generation = read_record(documents, NAME).generation
+        record = read_record(documents, NAME)
+        status = stack.wardgate("rotate", "status", "--json")
         documents.close()
-        logs = b"".join(file.read_bytes() for file in (home / "logs").iterdir())
-    assert own.returncode == 0, own.stderr
+    print(f"{len(served)} calls served, {len(failed)} failed, {ROTATIONS} rotations, {upstream.refused} keys refused")
     assert failed == []
     assert len(served) > ROTATIONS
-    assert generation == before + ROTATIONS
+    assert printed[-1].returncode == 0 or "in_grace" in printed[-1].stdout, printed[-1].stderr
+    assert ticked.status == 200
+    assert record.generation >= before + ROTATIONS
     assert upstream.refused > 0, "the old key was never refused, so nothing was tried"
-    assert len(upstream.provider.keys) == 1
-    assert b"sk-" not in logs
+    assert list(upstream.keys) == [record.current.reference]
+    assert not [row for row in json.loads(status.stdout) if row["failures"]]
+    values = [value.encode() for value in upstream.values]
+    values += [value.encode() for value in (stack.key,)] + upstream.read_signing_secrets()
+    written = [file for file in home.rglob("*") if file.is_file() and "secrets" not in file.parts]
+    places = {str(file): file.read_bytes() for file in written if file.name != "dev-key"}
+    places |= {"processes": shown, "commands": b"".join((ran.stdout + ran.stderr).encode() for ran in printed)}
+    assert len(places) > 10
+    assert not [place for place, content in places.items() for value in values if value in content]

@@ -84,7 +84,7 @@ def test_any_end_leaves_nothing_behind(home, answered, seed):
         if how == "anyone" and stack.supervisor.poll() is None:
             time.sleep(1)
             stack.stop()
-        stack.supervisor.wait(20)
+        stack.supervisor.wait(60)
     finally:
         ended.set()
         for client in clients:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 _COPIED = ("shared", "tests", "functions", "pyproject.toml")
@@ -55,7 +56,7 @@ def survivors(mutants: Sequence[Mutant], suites: Sequence[Sequence[str]], enviro
         tree = Path(folder)
         _copy(tree)
         if found := _finder(tree, suites, environment):
-            raise RuntimeError(f"{found} fails without any fault.")
+            raise RuntimeError(f"{found.suite} fails without any fault:\n{found.said}")
         missed = []
         for mutant in mutants:
             original = (tree / mutant.file).read_text()
@@ -64,10 +65,18 @@ def survivors(mutants: Sequence[Mutant], suites: Sequence[Sequence[str]], enviro
             found = _finder(tree, suites, environment)
             (tree / mutant.file).write_text(original)
             print(f"{'found   ' if found else 'SURVIVED'} {time.monotonic() - started:4.0f} s  {mutant.name}"
-                  f"{f'  ({found})' if found else ''}", flush=True)  # fmt: skip
+                  f"{f'  ({found.suite})' if found else ''}", flush=True)  # fmt: skip
             if not found:
                 missed.append(mutant.name)
     return missed
+
+
+class _Found(NamedTuple):
+    """A suite that failed."""
+
+    suite: str
+    said: str = ""
+    """The end of what it printed."""
 
 
 def _copy(tree: Path) -> None:
@@ -79,8 +88,8 @@ def _copy(tree: Path) -> None:
             shutil.copy(source, tree / name)
 
 
-def _finder(tree: Path, suites: Sequence[Sequence[str]], environment: dict[str, str]) -> str | None:
-    """The suite that fails in this tree, by its first argument; None where all pass."""
+def _finder(tree: Path, suites: Sequence[Sequence[str]], environment: dict[str, str]) -> _Found | None:
+    """The suite that fails in this tree; None where all pass."""
     for suite in suites:
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--show-capture=no", *suite]
         try:
@@ -94,9 +103,9 @@ def _finder(tree: Path, suites: Sequence[Sequence[str]], environment: dict[str, 
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return f"{suite[0]}, which hangs"
+            return _Found(f"{suite[0]}, which hangs")
         if ran.returncode not in (0, 1):
             raise RuntimeError(ran.stdout.decode(errors="replace")[-3000:])
         if ran.returncode:
-            return Path(suite[0]).name
+            return _Found(Path(suite[0]).name, ran.stdout.decode(errors="replace")[-3000:])
     return None

@@ -43,7 +43,7 @@ def test_documents_stay_small_over_thirty_days(gaps: list[float], runs: float) -
     store = VirtualDocuments(clock)
     limiter = Limiter(store, LIMITS, AdmissionPolicy(), clock)
     end = clock.now + DAYS * 86_400 * SECOND
-    calls, largest, busiest = 0, 0, 400
+    calls, largest, busiest = 0, 0, 200
     while clock.now < end:
         try:
             reservation = limiter.reserve(CALLER, "m", Usage(1, 10, 10, 20))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -12,12 +13,13 @@ from shared.guards.inspection import Armed
 from shared.guards.patterns import PatternGuard, Rule
 from shared.guards.pipeline import Pipeline
 from shared.guards.port import Finding
-from shared.guards.redaction import redact
+from shared.guards.redaction import rewrite
 from shared.guards.stream import AnswerStream
 from shared.models.wire import ChatCompletion, ChatRequest
 from shared.policy.types import GuardRule, Guards, SuspiciousRule
 from shared.text.canonical import canonicalise
 from tests.support.chats import answer, call_delta, chat, stream_of, tool
+from tests.support.policies import NO_TEXT_GUARD_ACTS
 
 
 def armed(name: str, action: str, rules: list[tuple[str, int]]) -> Armed:
@@ -31,7 +33,7 @@ STOPS = armed("stops", "block", [("c a?c", 4), (r"\bbcb\b", 3)])
 WATCHES = armed("watches", "flag", [("c", 1), (r"é\b", 1)])
 CUTTING = Pipeline(Guards(), [CUTS, WATCHES])
 STOPPING = Pipeline(Guards(), [CUTS, STOPS])
-SHIPPED = Pipeline(Guards(suspicious=SuspiciousRule(action="redact")))
+SHIPPED = Pipeline(Guards(**NO_TEXT_GUARD_ACTS, suspicious=SuspiciousRule(action="redact")))
 
 LETTERS = st.text(st.sampled_from("aaabbcé \n\x00\r-\u200b\u200d\ufe0f❤"), max_size=40)
 WORDS = st.lists(
@@ -97,8 +99,8 @@ def test_blocked_streams_stop_before_the_blocked_span(pieces: list[str]) -> None
 
 def expected(text: str, findings: tuple[Finding, ...], end: int) -> str:
     """``text`` up to ``end``, with the cuts that begin before it."""
-    cuts = [(f.span[0], min(f.span[1], end)) for f in findings if f.action == "redact" and f.span[0] < end]
-    return redact(canonicalise(text[:end]), cuts)
+    cuts = [replace(f, span=(f.span[0], min(f.span[1], end))) for f in findings if f.span[0] < end]
+    return rewrite(canonicalise(text[:end]), "prose", [f for f in cuts if f.action == "redact"], None).text
 
 
 @settings(max_examples=100)

@@ -47,7 +47,8 @@ def interaction(**changes: Any) -> Interaction:
         "limits_charged": ("requests-per-minute",),
         "trace_id": "0" * 31 + "1",
     }
-    return Interaction(**{**plain, **changes})
+    given = {**plain, **changes}
+    return Interaction(**{"kept_prompt": given["prompt"], "kept_answer": given["answer"], **given})
 
 
 @dataclass(frozen=True)

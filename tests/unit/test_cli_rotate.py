@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.cli.main import main
-from shared.rotation.inventory import HELD_SECRETS
+from shared.policy.secret_rules import HELD_SECRETS
 
 
 @pytest.fixture

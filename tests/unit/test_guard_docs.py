@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.guards import injection, suspicious
+from shared.guards import injection_rules, suspicious
 from shared.guards.patterns import Rule
 from shared.guards.pipeline import Pipeline
 from shared.policy.types import Guards
@@ -25,6 +25,6 @@ def test_every_guard_has_a_page_with_the_same_four_questions(page: str) -> None:
     assert f"({page}.md)" in (PAGES / "README.md").read_text()
 
 
-@pytest.mark.parametrize("rule", injection.RULES + suspicious.RULES, ids=lambda rule: rule.id)
+@pytest.mark.parametrize("rule", injection_rules.RULES + suspicious.RULES, ids=lambda rule: rule.id)
 def test_every_kind_is_on_its_guards_page(rule: Rule) -> None:
     assert f"`{rule.kind}`" in (PAGES / f"{rule.id.partition('.')[0]}.md").read_text()

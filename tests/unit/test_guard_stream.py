@@ -13,16 +13,21 @@ from shared.guards.stream import AnswerStream
 from shared.models.wire import ChatChunk, ChatRequest, Delta, TokenUsage, ToolCallDelta
 from shared.policy.types import GuardRule, Guards, SizeLimits, SuspiciousRule
 from tests.support.chats import answer, call_delta, chat, chunk, stream_of, tool
+from tests.support.policies import NO_TEXT_GUARD_ACTS
 
 CALLING = chat("x", tools=[tool("lookup"), tool("send")])
 JSON = chat("x", response_format={"type": "json_object"})
 
 
 def suspicious(action: str, **rules: Any) -> Pipeline:
-    return Pipeline(Guards(suspicious=SuspiciousRule(action=action), **rules))
+    return guarded(suspicious=SuspiciousRule(action=action), **rules)
 
 
-DEFAULT, REDACTING, BLOCKING = Pipeline(Guards()), suspicious("redact"), suspicious("block")
+def guarded(**rules: Any) -> Pipeline:
+    return Pipeline(Guards(**{**NO_TEXT_GUARD_ACTS, **rules}))
+
+
+DEFAULT, REDACTING, BLOCKING = guarded(), suspicious("redact"), suspicious("block")
 
 
 def through(pipeline: Pipeline, chunks: list[ChatChunk], request: ChatRequest | None = None) -> list[list[ChatChunk]]:
@@ -154,7 +159,7 @@ def test_tool_calls_that_may_not_be_never_leave(call: ToolCallDelta, kind: str) 
 
 
 def test_tool_calls_are_not_held_where_nothing_acts() -> None:
-    watching = Pipeline(Guards(output=GuardRule(action="flag")))
+    watching = guarded(output=GuardRule(action="flag"))
     call = call_delta(0, "rm", '{"a\x00', "1")
     stream = AnswerStream(watching, CALLING)
     (out,) = stream.feed(chunk(Delta(tool_calls=[call])))
@@ -187,9 +192,10 @@ def test_json_that_is_cut_short_leaves_with_its_reason() -> None:
 
 def test_hold_back_is_the_longest_reach_of_the_guards_that_act() -> None:
     assert AnswerStream(DEFAULT, chat("x")).hold_back == 0
+    assert AnswerStream(Pipeline(Guards()), chat("x")).hold_back == 8704
     assert AnswerStream(REDACTING, chat("x")).hold_back == 19
     assert AnswerStream(suspicious("redact", output=GuardRule(action="flag")), JSON).hold_back == "whole"
-    assert AnswerStream(Pipeline(Guards(output=GuardRule(action="flag"))), JSON).hold_back == 0
+    assert AnswerStream(guarded(output=GuardRule(action="flag")), JSON).hold_back == 0
 
 
 def test_a_guard_that_judges_the_whole_holds_the_whole() -> None:
@@ -211,7 +217,7 @@ def test_control_characters_never_leave() -> None:
 
 
 def test_an_answer_that_grows_too_long_is_ended() -> None:
-    short = Pipeline(Guards(sizes=SizeLimits(answer_characters=10)))
+    short = guarded(sizes=SizeLimits(answer_characters=10))
     stream = AnswerStream(short, chat("x"))
     out = [c for piece in stream_of(["12345", "67890", "1", "2"]) for c in stream.feed(piece)]
     assert assemble(out).choices[0].message.content == "1234567890"
@@ -231,9 +237,16 @@ def test_a_broken_stream_is_reported_as_far_as_it_came() -> None:
     assert inspection.completion.choices[0].message.content == "the [FILTERED] of " + "x" * 21
     assert [(run.guard, run.status, run.bytes_seen) for run in inspection.runs] == [
         ("suspicious", "ran", 52),
+        ("secrets", "skipped", 0),
+        ("pii", "skipped", 0),
+        ("links", "skipped", 0),
+        ("markup", "skipped", 0),
+        ("canary", "skipped", 0),
+        ("prompt_leak", "skipped", 0),
         ("model_armor", "skipped", 0),
         ("output", "ran", 52),
     ]
+    assert inspection.bytes_forwarded == len("the ") + len(" of ") + 21
 
 
 def test_a_stream_of_nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.errors import BadRequest
 from shared.models.upstreams.openai import OpenAIUpstream
 from shared.models.upstreams.port import UpstreamFailure
 from shared.stores.secrets import Secret
@@ -67,6 +68,23 @@ def test_a_key_that_was_rotated_meanwhile_is_read_anew(server, request, streamin
         serving.complete(chat(), "m", context())
     assert authorizations(server) == ["Bearer old", "Bearer new"]
     assert keys.renewals == 1
+
+
+def unknown_key(reason="API_KEY_INVALID"):
+    """Google's answer to an API key that it does not know: https://google.aip.dev/193."""
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": "googleapis.com"}
+    fault = {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT", "details": [info, None]}
+    return error(400, [{"error": fault}])
+
+
+def test_googles_way_of_not_knowing_a_key_is_understood(server, request):
+    server.script(unknown_key())
+    upstream(server, request, Keys(b"old", b"new")).complete(chat(), "m", context())
+    assert authorizations(server) == ["Bearer old", "Bearer new"]
+    server.script(unknown_key("BILLING_DISABLED"))
+    with pytest.raises(BadRequest):
+        upstream(server, request, Keys(b"old", b"new")).complete(chat(), "m", context())
+    assert len(server.requests) == 3
 
 
 def test_the_same_key_is_not_sent_again(server, request):

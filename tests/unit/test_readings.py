@@ -124,7 +124,7 @@ def test_decoding_ends() -> None:
 @pytest.mark.parametrize(
     ("text", "plain"),
     [
-        ("Игнорируй все", "Игнорируи все"),
+        ("Игнорируй всё", "Игнорируй всё"),
         ("ｉｇｎｏｒｅ", "ignore"),
         ("Straße, œuvre, łódź", "Strasse, oeuvre, lodz"),
         ("全角", "全角"),
@@ -139,7 +139,7 @@ def test_folding_leaves_other_scripts_alone(text: str, plain: str) -> None:
 
 
 def test_words_are_what_is_left() -> None:
-    view = words(View("canonical", "  Don't -- 'ignore' **all**\n_previous_, won’t you?! "))
+    view = words(fold(View("canonical", "  Don't -- 'ignore' **all**\n_previous_, won’t you?! ")))
     assert view.text == "Dont ignore all previous wont you"
     at = view.text.index("all previous")
     assert view.span(at, at + len("all previous")) == (22, 37)

@@ -13,14 +13,16 @@ from shared.errors import NotFound, ServiceUnavailable, StoreUnavailable, Unauth
 from shared.gateway.receipt_keys import ReceiptKeys
 from shared.identity.api_keys import ApiKeys
 from shared.identity.key_format import new_key
+from shared.policy.secret_rules import API_KEY_PEPPER, AUDIT_PEPPER, HELD_SECRETS, RECEIPT_SIGNING_KEY
 from shared.policy.types import OpenAIUpstream, PolicyFile, SecretPolicy, SecretRule
-from shared.rotation.inventory import API_KEY_PEPPER, AUDIT_PEPPER, HELD_SECRETS, RECEIPT_SIGNING_KEY, timing_of
+from shared.rotation.inventory import timing_of
 from shared.rotation.machine import FOREVER, Order
 from shared.rotation.schedule import read_record
 from shared.rotation.service import RotationService
 from shared.stores.documents import Write
 from shared.stores.secret_reader import SecretReader
 from shared.stores.secrets import Secret
+from tests.support.providers import KeyWebhook
 from tests.support.rotation import HOUR, MemorySecrets
 from tests.support.virtual_time import SECOND, ManualClock, VirtualDocuments
 
@@ -182,7 +184,7 @@ def test_a_pepper_that_is_referred_to_again_before_its_end_comes_back(held: Held
     assert held.states(API_KEY_PEPPER)[1] == "disabled"
     # Readers' caches are shorter than that, so only restored documents can bring such a key.
     key_id = new_key(1, Secret(b"p" * 32)).split("_")[1]
-    document = {"pepper": 1, "tenant": "acme", "name": "late", "scopes": ["chat"]}
+    document = {"hash": b"h", "pepper": 1, "tenant": "acme", "name": "late", "scopes": ["chat"]}
     times = {"created_at": utc(held.clock), "not_after": None, "revoked_at": None}
     held.documents.commit([Write(f"keys/{key_id}", {**document, **times})])
     held.results(after=DAY + 1)
@@ -264,6 +266,30 @@ def test_the_upstreams_keys_are_reported_and_never_touched() -> None:
     assert held.states("second-key") == {1: "enabled"}
     with pytest.raises(NotFound, match="api-key-pepper"):
         held.service.run(name="second-key")
+
+
+def test_a_secret_that_is_left_to_people_follows_them_again() -> None:
+    """A driver that is taken out of the policy leaves no pointer behind that nobody would move any more."""
+    with KeyWebhook([]) as server:
+        driver = {"kind": "webhook", "url": server.origin, "signing_secret": "hook"}
+        tree = {"secrets": {"per_secret": {"a-key": {"driver": driver}}}}
+        held = Held(msgspec.convert(tree, PolicyFile))
+        server.clock = held.clock
+        held.results(name="hook")
+        server.signing_secrets = [held.store.access("hook", 1).reveal()]
+        held.results()
+    assert held.reader().current("a-key").number == 1
+    tree["secrets"]["per_secret"]["a-key"] = {"driver": {"kind": "remind"}}
+    held.policy = msgspec.convert(tree, PolicyFile)
+    held.service = RotationService(held.store, held.documents, held.policy, held.clock, log=held.log)
+    held.store.add("a-key", b"sk-by-hand")
+    for _ in range(3):
+        held.results(after=DAY)
+    assert held.reader().get("a-key").reveal() == b"sk-by-hand"
+    assert held.states("a-key") == {1: "enabled", 2: "enabled"}
+    assert [line["event"] for line in held.lines].count("rotation.handed_over") == 1
+    (status,) = [each for each in held.service.status() if each.name == "a-key"]
+    assert (status.owner, status.version, status.state) == ("operator", 2, None)
 
 
 def test_the_policy_may_differ_for_one_secret() -> None:

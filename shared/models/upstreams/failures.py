@@ -29,6 +29,9 @@ _TOO_LONG_TEXT = re.compile(
 )
 """How vLLM, llama.cpp, Gemini and others say it, which have no code for it."""
 
+_UNKNOWN_KEY = "API_KEY_INVALID"
+"""Of ``google.api.ErrorReason``."""
+
 _MAX_RETRY_AFTER = 86_400.0
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -56,6 +59,11 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ApiError | 
         return UpstreamFailure(unavailable(), retry=True, unhealthy=True, retry_after=retry_after)
     passing = status in _PASSING or status >= 500
     return UpstreamFailure(failed(), retry=passing, unhealthy=status >= 500, final=not passing, retry_after=retry_after)
+
+
+def is_key_refused(status: int, body: bytes) -> bool:
+    """Whether the upstream does not know the key. Google answers 400 to an API key that it does not know."""
+    return status == 401 or (status == 400 and _UNKNOWN_KEY in _reasons(body))
 
 
 def refusal_in_stream(error: Any) -> ApiError | UpstreamFailure:
@@ -131,6 +139,19 @@ def _facts(body: bytes) -> _Facts:
         numbers[0] if numbers else None,
         _TOO_LONG_TEXT.search(message[:2000]) is not None,
     )
+
+
+def _reasons(body: bytes) -> Iterator[object]:
+    """The reasons that Google gives for an error (https://google.aip.dev/193)."""
+    try:
+        tree = msgspec.json.decode(body)
+    except UNREADABLE:
+        return
+    for item in _error_objects(tree):
+        details = item.get("details")
+        yield from (
+            detail.get("reason") for detail in (details if isinstance(details, list) else ()) if type(detail) is dict
+        )
 
 
 def _error_objects(tree: Any) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,15 @@ from typing import NoReturn
 import msgspec
 
 from shared.models.upstreams.answers import Answer, ChunkReader, NotUnderstood, completion_of
-from shared.models.upstreams.failures import UNREADABLE, auth_failed, broken, failure_of, refusal, refusal_in_stream
+from shared.models.upstreams.failures import (
+    UNREADABLE,
+    auth_failed,
+    broken,
+    failure_of,
+    is_key_refused,
+    refusal,
+    refusal_in_stream,
+)
 from shared.models.upstreams.port import CallContext, Key
 from shared.models.wire import ChatChunk, ChatCompletion, ChatRequest, DeveloperMessage, SystemMessage
 from shared.stores.secrets import Secret
@@ -80,17 +88,17 @@ class OpenAIUpstream:
         """
         body = self._body(request, model, stream=stream)
         key = self._key() if self._key is not None else None
+        others = iter(()) if self._key is None else _others(self._key, key)
         response = self._post(body, key.reveal() if key is not None else None, context, stream=stream)
-        if response.status == 401 and self._key is not None:
-            others = _others(self._key, key)
-            while response.status == 401:
-                response.close()
-                if (other := next(others, None)) is None:
-                    raise auth_failed()
-                response = self._post(body, other.reveal(), context, stream=stream)
-        if response.status != 200:
+        while response.status != 200:
             with response:
-                raise refusal(response.status, response.headers, _error_body(response))
+                # Of a 401 nothing more is needed to know.
+                error = b"" if response.status == 401 else _error_body(response)
+            if not is_key_refused(response.status, error):
+                raise refusal(response.status, response.headers, error)
+            if (other := next(others, None)) is None:
+                raise auth_failed()
+            response = self._post(body, other.reveal(), context, stream=stream)
         return response
 
     def _post(self, body: bytes, key: bytes | None, context: CallContext, *, stream: bool) -> Response:

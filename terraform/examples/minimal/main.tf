@@ -12,6 +12,12 @@ variable "region" {
   default     = "europe-west4"
 }
 
+variable "deletion_protection" {
+  description = "Whether data refuses to be deleted; off before `terraform destroy`."
+  type        = bool
+  default     = true
+}
+
 provider "google" {
   project = var.project
   region  = var.region
@@ -23,12 +29,18 @@ provider "google-beta" {
 }
 
 module "wardgate" {
-  source  = "../.."
-  project = var.project
-  region  = var.region
+  source              = "../.."
+  project             = var.project
+  region              = var.region
+  deletion_protection = var.deletion_protection
 }
 
 output "url" {
   description = "Where clients call guard."
   value       = module.wardgate.url
+}
+
+output "wardgate" {
+  description = "Where everything is: `terraform output -json > outputs.json`, then `wardgate --config outputs.json`."
+  value       = module.wardgate.wardgate
 }

@@ -18,6 +18,12 @@ variable "lock" {
   default     = false
 }
 
+variable "deletion_protection" {
+  description = "Whether data refuses to be deleted; off before `terraform destroy`."
+  type        = bool
+  default     = true
+}
+
 provider "google" {
   project = var.project
   region  = var.region
@@ -37,8 +43,12 @@ module "wardgate" {
   private_ingress = true
   cmek            = true
   model_armor     = true
+  notify          = { emails = ["oncall@example.com"] }
+  budget          = { billing_account = "012345-6789AB-CDEF01", amount = 500 }
   operators       = ["group:sre@example.com"]
   labels          = { environment = "production" }
+
+  deletion_protection = var.deletion_protection
 
   archive = {
     lock           = var.lock
@@ -63,4 +73,9 @@ output "address" {
 output "url" {
   description = "Where clients call guard."
   value       = module.wardgate.url
+}
+
+output "wardgate" {
+  description = "Where everything is: `terraform output -json > outputs.json`, then `wardgate --config outputs.json`."
+  value       = module.wardgate.wardgate
 }

@@ -69,8 +69,11 @@ resource "google_secret_manager_secret_iam_member" "viewers" {
 # --- the rotator: makes, tries, disables and destroys versions of what rotates, and looks at the rest ----
 
 locals {
-  rotated   = toset([for name, secret in var.secrets : name if secret.rotated])
-  unrotated = toset([for name, secret in var.secrets : name if !secret.rotated])
+  rotated = toset([for name, secret in var.secrets : name if secret.rotated])
+  unrotated = toset([
+    for name, secret in var.secrets : name
+    if !anytrue([secret.rotated, contains([for reader in secret.readers : var.members[reader]], var.rotator)])
+  ])
 }
 
 resource "google_project_iam_custom_role" "labeller" {

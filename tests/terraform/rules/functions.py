@@ -138,6 +138,8 @@ def functions_have_the_settings_that_they_read(plan: Plan) -> Iterator[str]:
         needed = {f"WARDGATE_{setting.upper()}" for setting in called_with(name, "start")} | _OF_EVERY_FUNCTION
         if policy_file(plan) is not None:
             needed |= {"WARDGATE_POLICY"}
+        if name == "guard":
+            needed |= {"WARDGATE_ADMIN_AUDIENCE", "WARDGATE_ADMIN_ACCOUNTS"}
         if name == "guard" and policy(plan).file.audit.content == "sealed":
             needed |= {"WARDGATE_CONTENT_KEY"}
         if set(given) != needed:
@@ -192,6 +194,7 @@ def settings_name_what_is_made(plan: Plan) -> Iterator[str]:
         "WARDGATE_GUARD_SERVICE_ACCOUNT": account(made["guard"]),
         "WARDGATE_CONTENT_KEY": f"kms://{signing.values['key_ring']}/cryptoKeys/content",
         "WARDGATE_POLICY": "policy.yaml",
+        "WARDGATE_ADMIN_ACCOUNTS": f"wardgate-operator@{PROJECT}.iam.gserviceaccount.com",
     }
     for name, function in made.items():
         for variable, value in environment(function).items():

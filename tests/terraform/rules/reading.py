@@ -32,6 +32,7 @@ def is_whole(plan: Plan) -> bool:
 
 _POLICIES = {
     "production": TERRAFORM / "examples/production/policy.yaml",
+    "drivers": TERRAFORM / "tests/policies/drivers.yaml",
     "sealed": TERRAFORM / "tests/policies/sealed.yaml",
 }
 

@@ -1,0 +1,122 @@
+"""Whether a candidate is what it looks like: checksums by python-stdnum, telephone numbers by phonenumbers.
+
+Both libraries cost a cold start 15 ms and more, so each module of them is imported with its first candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from string import ascii_uppercase
+
+_FILE_ENDINGS = frozenset(
+    {"png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "py", "md", "pdf", "html", "json", "xml", "service"}
+)
+"""What follows the last dot in ``image@2x.png`` and ``backup@daily.service``, which are no addresses."""
+
+_NUMBERS = str.maketrans({letter: str(number) for number, letter in enumerate(ascii_uppercase, 10)})
+"""What letters count as in an IBAN (ISO 7064)."""
+
+_REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "IN", "BR")
+"""Whose way of writing a number without its country's code is known."""
+
+
+def by(module: str) -> Callable[[str, int, int], int]:
+    """A check by a module of python-stdnum, such as ``de.idnr``."""
+
+    def check(text: str, start: int, end: int) -> int:
+        return end if _is_valid(module, text[start:end]) else start
+
+    return check
+
+
+def card(text: str, start: int, end: int) -> int:
+    """A payment card's number: an issuer's range (ISO/IEC 7812) and Luhn's digit."""
+    digits = "".join(filter(str.isdigit, text[start:end]))
+    two, four = int(digits[:2]), int(digits[:4])
+    issued = (
+        digits[0] == "4"
+        or 51 <= two <= 55
+        or 2221 <= four <= 2720
+        or two in (34, 37, 36, 38, 39, 62, 64, 65)
+        or four == 6011
+        or 3528 <= four <= 3589
+    )
+    return end if issued and len(set(digits)) > 1 and _is_valid("luhn", digits) else start
+
+
+def iban(text: str, start: int, end: int) -> int:
+    """An IBAN; groups that follow it and are none of its own are left out."""
+    return next((at for at in _shorter(text, start, end) if _is_iban(text[start:at])), start)
+
+
+def email(text: str, start: int, end: int) -> int:
+    """An address; a Git remote and a file's name are none."""
+    address = text[start:end].lower()
+    name, _, host = address.partition("@")
+    ordinary = name != "git" and ".." not in address and host.rpartition(".")[2] not in _FILE_ENDINGS
+    return end if ordinary and not name.startswith(".") and not name.endswith(".") else start
+
+
+def international_phone(text: str, start: int, end: int) -> int:
+    """A number with its country's code; a group that follows it and is none of its own is left out."""
+    return next((at for at in _shorter(text, start, end) if _is_phone(text[start:at], None)), start)
+
+
+def national_phone(text: str, start: int, end: int) -> int:
+    """A number as it is written within one of the countries whose way is known."""
+    return end if any(_is_phone(text[start:end], region) for region in _REGIONS) else start
+
+
+def us_phone(text: str, start: int, end: int) -> int:
+    """A number as it is written within North America."""
+    return end if _is_phone(text[start:end], "US") else start
+
+
+def ip_address(text: str, start: int, end: int) -> int:
+    """An address on the public Internet: private, documentation and other special ranges are nobody's."""
+    from ipaddress import ip_address as parsed
+
+    try:
+        address = parsed(text[start:end])
+    except ValueError:
+        return start
+    return end if address.is_global and not address.is_multicast else start
+
+
+def nino(text: str, start: int, end: int) -> int:
+    """A National Insurance number: there is no checksum, but some prefixes are never issued (HMRC, NIM39110)."""
+    prefix = text[start : start + 2]
+    unused = prefix in ("BG", "GB", "KN", "NK", "NT", "TN", "ZZ") or prefix[0] in "DFIQUV" or prefix[1] in "DFIOQUV"
+    return start if unused else end
+
+
+def _shorter(text: str, start: int, end: int) -> Iterator[int]:
+    """Where a value may end: at ``end``, or before one of the last three groups that blanks part."""
+    yield end
+    for _ in range(3):
+        end = text.rfind(" ", start, end)
+        if end <= start:
+            return
+        yield end
+
+
+def _is_iban(number: str) -> bool:
+    """Whether it is one; the library, which knows each country's form, is asked only if its check digits are right."""
+    plain = number.replace(" ", "")
+    return int((plain[4:] + plain[:4]).translate(_NUMBERS)) % 97 == 1 and _is_valid("iban", plain)
+
+
+def _is_valid(module: str, number: str) -> bool:
+    import stdnum
+
+    return bool(import_module(f".{module}", stdnum.__name__).is_valid(number))
+
+
+def _is_phone(number: str, region: str | None) -> bool:
+    import phonenumbers
+
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(number, region))
+    except phonenumbers.NumberParseException:
+        return False

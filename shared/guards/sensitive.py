@@ -1,0 +1,171 @@
+"""A guard for things that must not be told: rules as data on RE2, each candidate then checked by code.
+
+A rule's pattern finds candidates cheaply; words before one, a checksum or a library then decide. Whether a
+span is found depends on the span, the character after it, and the ``CONTEXT`` characters before it alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import re2  # type: ignore[import-untyped]  # ships no types
+from msgspec import Struct
+
+from shared.guards.owasp import SENSITIVE_INFORMATION_DISCLOSURE as _OWASP
+from shared.guards.patterns import Rule, RuleSet
+from shared.guards.port import Context, Finding, Reach
+from shared.policy.types import KindsRule
+from shared.text.canonical import Text
+
+CONTEXT = 96
+"""Characters before a value that may matter to it."""
+
+NEAR = 48
+"""Characters between a value and the words before it that say what it is."""
+
+_WIDEST = 66
+"""Characters of the longest value that needs such words, with one on either side."""
+
+VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
+"""ASCII but for blanks and controls."""
+
+START = "(?:^|[^A-Za-z0-9_-])"
+"""Before a value: not inside a word, nor inside a run of what keys are made of."""
+
+END = "(?:$|[^A-Za-z0-9])"
+
+_MOST_COSTLY = 100
+"""Costly checks in one prompt; what comes after so many is taken for what it looks like."""
+
+Check = Callable[[str, int, int], int]
+"""Where the value that a pattern found at ``text[start:end]`` really ends; ``start`` where it is none."""
+
+
+class SensitiveRule(Struct, frozen=True):
+    """How one kind of thing is found."""
+
+    id: str
+    kind: str
+    pattern: str
+    """In RE2's syntax, without regard to case unless it says so. Group 1 is the value, and has no part that
+    is neither visible ASCII nor in the guard's tail."""
+
+    score: float
+    check: Check | None = None
+    words: str | None = None
+    """A pattern that must match before the value, at most ``NEAR`` characters from it."""
+
+    costly: bool = False
+    """Whether ``check`` takes more than some microseconds."""
+
+    matches: tuple[str, ...] = ()
+    """Texts in which the rule must find its kind; read by its tests only."""
+
+    passes: tuple[str, ...] = ()
+    """Texts in which it must not."""
+
+
+class SensitiveGuard:
+    """Finds what its rules describe, and says of each what the policy wants done about its kind.
+
+    Args:
+        most: The most characters of a value, unless its rule's check says otherwise.
+        reach: What the guard holds back; its context is ``CONTEXT``.
+
+    Raises:
+        ValueError: A pattern is not RE2.
+    """
+
+    directions = frozenset({"input", "output"})
+
+    def __init__(
+        self, name: str, rules: Sequence[SensitiveRule], policy: KindsRule, *, most: int, reach: Reach
+    ) -> None:
+        self.name = name
+        self.reach = reach
+        self._most = most
+        self._policy = policy
+        self._enforced = policy.mode == "enforce"
+        self._of = {rule.id: rule for rule in rules}
+        self._alone = RuleSet([_rule(rule, rule.pattern) for rule in rules if rule.words is None])
+        needing = [rule for rule in rules if rule.words is not None]
+        self._needing = RuleSet([_rule(rule, rule.pattern) for rule in needing])
+        self._words = RuleSet([_rule(rule, rule.words or "") for rule in needing])
+        self._patterns = {rule.id: _compiled(rule.pattern) for rule in needing}
+
+    def clears(self, joined: str) -> bool:
+        """Whether nothing in any of the joined texts looks like a candidate."""
+        return not self._alone.matches_any(joined) and not (
+            self._needing.matches_any(joined) and self._words.matches_any(joined)
+        )
+
+    def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
+        """What is found, in order; of several findings that begin at one place, those that no other covers."""
+        found: dict[int, list[Finding]] = {}
+        allowance = _MOST_COSTLY if context.direction == "input" else len(text.original)
+        for view in text.views:
+            for rule, start, end in self._candidates(view.text):
+                action = self._policy.action(rule.kind, context.direction)
+                if action == "off":
+                    continue
+                if rule.check is not None and (allowance > 0 or not rule.costly):
+                    end = rule.check(view.text, start, end)
+                    allowance -= rule.costly
+                if end > start:
+                    span = view.span(start, end)
+                    finding = Finding(self.name, rule.kind, _OWASP, span, rule.score, action, self._enforced)
+                    found.setdefault(span[0], []).append(finding)
+        return [finding for start in sorted(found) for finding in _uncovered(found[start])]
+
+    def _candidates(self, text: str) -> Iterator[tuple[SensitiveRule, int, int]]:
+        for match in self._alone.find(text):
+            yield self._of[match.rule.id], match.start, min(match.end, match.start + self._most)
+        if not self._needing.matches_any(text):
+            return
+        seen: set[tuple[str, int]] = set()
+        for words in self._words.find(text):
+            rule, base = self._of[words.rule.id], words.end - 1
+            near = text[base : words.end + NEAR + _WIDEST]
+            position = 0
+            while (match := self._patterns[rule.id].search(near, position)) is not None:
+                start, end = match.span(1)
+                if start > NEAR + 1:
+                    break
+                position = match.start() + 1
+                if start > 0 and (rule.id, base + start) not in seen:
+                    seen.add((rule.id, base + start))
+                    yield rule, base + start, base + end
+
+
+def _rule(rule: SensitiveRule, pattern: str) -> Rule:
+    return Rule(rule.id, rule.kind, _OWASP, pattern, 0, rule.score)
+
+
+def visible_run(text: str, most: int) -> int:
+    """Where the run of visible ASCII begins that ends ``text``, or its last ``most`` characters."""
+    return max(len(text) - most, len(text.rstrip(VISIBLE)))
+
+
+def _compiled(pattern: str) -> re2._Regexp:
+    options = re2.Options()
+    options.case_sensitive = False
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options)
+    except re2.error as error:
+        raise ValueError(f"a rule does not compile on RE2: {error}") from error
+
+
+_GRAVITY = {"block": 3, "redact": 2, "mask": 1, "flag": 0}
+
+
+def _uncovered(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings that begin at one place, without those that a graver or surer one covers."""
+    if len(findings) == 1:
+        return list(findings)
+    kept: list[Finding] = []
+    ranked = sorted(findings, key=lambda f: (-_GRAVITY[f.action], -f.score, -f.span[1], f.kind))
+    for finding in ranked:
+        if all(finding.span[1] > other.span[1] for other in kept):
+            kept.append(finding)
+    return sorted(kept, key=lambda finding: finding.span)

@@ -1,0 +1,29 @@
+"""Searching text with RE2 at the speed of bytes: linear, and several times faster than ``re``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import re2  # type: ignore[import-untyped]  # ships no types
+
+
+def image(text: str) -> bytes:
+    """``text`` with one byte for each character, so that places in it are places in ``text``; ``?`` if not ASCII."""
+    return text.encode("ascii", "replace")
+
+
+def scanner(pattern: str, *, longest: bool = False) -> Any:
+    """``pattern``, which names ASCII only, for images; the longest of its alternatives wins on request."""
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.longest_match = longest
+    return re2.compile(pattern.encode(), options)
+
+
+def overlapping(pattern: Any, image: bytes) -> Iterator[tuple[int, int]]:
+    """The spans of group 1, where the character that ends one match may begin the next."""
+    at = 0
+    while found := pattern.search(image, at):
+        yield found.span(1)
+        at = found.end() - 1

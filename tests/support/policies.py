@@ -1,0 +1,15 @@
+"""Guards' rules for tests that are about something else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.policy.types import LinksRule, MarkupRule, PiiRule, SecretsRule
+
+NO_TEXT_GUARD_ACTS: dict[str, Any] = {
+    "secrets": SecretsRule(mode="off"),
+    "pii": PiiRule(mode="off"),
+    "links": LinksRule(mode="off"),
+    "markup": MarkupRule(mode="off"),
+}
+"""For ``Guards``: nothing is held back of an answer's text."""
