@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from dataclasses import dataclass
 
 from shared.clock import Clock
@@ -112,10 +113,12 @@ class Rotator:
         """
         if read_record(self._documents, name).floor is None:
             return
-        try:
-            journal = Journal(name, self._documents, self._clock, self._log)
-        except Busy:
-            return
+        # Whoever is still at work on it goes first; the next run hands it over.
+        with suppress(Busy, Fenced):
+            self._hand_over(Journal(name, self._documents, self._clock, self._log))
+
+    @staticmethod
+    def _hand_over(journal: Journal) -> None:
         record = journal.record
         # Attempts stay known, so that a driver which comes back finds what they have left.
         fresh = RotationRecord()

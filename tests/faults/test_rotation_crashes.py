@@ -17,8 +17,9 @@ import pytest
 
 from shared.rotation.schedule import read_record
 from shared.stores.secret_reader import SecretReader
+from tests.support.providers import KeyWebhook
 from tests.support.rotation import NAME, TIMING, Provider, assert_settled, is_served
-from tests.support.rotation_worker import DEATH, stores
+from tests.support.rotation_worker import DEATH, SIGNING_SECRET, stores, webhook
 
 SEED = int(os.environ.get("WARDGATE_FAULT_SEED") or time.time())
 ROUNDS = int(os.environ.get("WARDGATE_FAULT_ROUNDS") or 5)
@@ -32,10 +33,11 @@ LEASE = 200
 
 
 class Worker:
-    """A process that rotates in a folder, on its own time."""
+    """A process that rotates in a folder, on its own time; with a server given, by keys of that webhook."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: KeyWebhook | None = None) -> None:
         self.folder = folder
+        self.server = server
         self.ahead = 0.0
         self.points: list[int] = []
         command = [sys.executable, "-m", "tests.support.rotation_worker", str(folder)]
@@ -50,7 +52,8 @@ class Worker:
         self.process.stdout.close()
 
     def send(self, **order):
-        self.process.stdin.write(json.dumps({"ahead": self.ahead, **order}) + "\n")
+        url = None if self.server is None else f"{self.server.origin}/keys"
+        self.process.stdin.write(json.dumps({"ahead": self.ahead, "url": url, **order}) + "\n")
         self.process.stdin.flush()
 
     def receive(self):
@@ -72,14 +75,20 @@ class Worker:
 
     def check_served(self, reader=None):
         """A reader that knows nothing, and one that has known the keys from the start, are both served."""
-        store, documents, provider = self.stores()
+        store, documents, _ = self.stores()
         try:
             fresh = SecretReader(store, documents, "production", {})
-            assert is_served(fresh, provider.accepts)
+            assert is_served(fresh, self.accepts)
             if reader is not None:
-                assert is_served(reader, provider.accepts)
+                assert is_served(reader, self.accepts)
         finally:
             documents.close()
+
+    def accepts(self, value):
+        """Whether a call with this key would be served."""
+        if self.server is not None:
+            return self.server.accepts(value.reveal().decode())
+        return Provider(self.folder / "provider.db").accepts(value)
 
     def finish(self):
         """Tick, undisturbed, until nothing is left to do."""
@@ -95,7 +104,8 @@ class Worker:
     def assert_settled(self):
         store, documents, provider = self.stores()
         try:
-            return assert_settled(store, documents, provider)
+            driver = provider if self.server is None else webhook(f"{self.server.origin}/keys")
+            return assert_settled(store, documents, driver)
         finally:
             documents.close()
 
@@ -182,6 +192,26 @@ def test_a_death_at_every_point(tmp_path, times):
                 worker.check_served(reader)
                 worker.ahead += 10
         documents.close()
+
+
+def test_a_death_at_every_point_of_a_webhooks_key(tmp_path):
+    """As above, with a real driver and a server that the dying process has asked, or was about to ask."""
+    stride = 1 if ROUNDS >= 20 else 3
+    with KeyWebhook([SIGNING_SECRET]) as server, Worker(tmp_path, server) as worker:
+        worker.tick()
+        worker.ahead += 10
+        rotate(worker, lambda step: None)
+        worker.finish()
+        counts = dict(zip((step for step, _ in STEPS), worker.points[-len(STEPS) :], strict=True))
+        assert counts["rotate"] > 30
+        for step, count in counts.items():
+            for point in range(SEED % stride, count, stride):
+                worker.ahead += 10
+                assert rotate(worker, dying(step, point)) == 1
+                worker.finish()
+                worker.assert_settled()
+        assert len(server.keys) == 1
+        assert len(server.values) > sum(counts.values()) // stride, "each rotation has made a key"
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + ROUNDS))

@@ -19,14 +19,21 @@ from pathlib import Path
 from typing import Any
 
 from shared.clock import SystemClock
+from shared.policy.types import WebhookDriver
+from shared.rotation.drivers.port import Driver
+from shared.rotation.drivers.webhook import Webhook
 from shared.rotation.machine import FOREVER, SCHEDULE, Order
 from shared.rotation.rotator import Rotator
 from shared.stores.file_secrets import FileSecrets
+from shared.stores.secrets import Secret
 from shared.stores.sqlite_documents import SqliteDocuments
-from tests.support.rotation import Provider, managed
+from tests.support.rotation import NAME, Provider, managed
 
 DEATH = 77
 """Exit code of a process that died where it should."""
+
+SIGNING_SECRET = b"s" * 32
+"""What requests to a webhook are signed with."""
 
 SECOND = 1_000_000_000
 
@@ -81,12 +88,26 @@ def stores(folder: Path, ahead: float = 0) -> tuple[FileSecrets, SqliteDocuments
     return FileSecrets(folder / "secrets"), documents, Provider(folder / "provider.db")
 
 
-def tick(folder: Path, *, ahead: float = 0, now: bool = False, die_at: int | None = None) -> tuple[str, int]:
-    """One tick by a clock that is so many seconds ahead; how it ended, and how many points it passed."""
+def webhook(url: str) -> Webhook:
+    """The real driver, for a server that knows ``SIGNING_SECRET``."""
+    config = WebhookDriver(url=url, signing_secret="signing")
+    return Webhook(config, NAME, lambda: [Secret(SIGNING_SECRET)], SystemClock())
+
+
+def tick(
+    folder: Path, *, ahead: float = 0, now: bool = False, die_at: int | None = None, url: str | None = None
+) -> tuple[str, int]:
+    """One tick by a clock that is so many seconds ahead; how it ended, and how many points it passed.
+
+    Keys come from the folder's provider, or from a webhook at ``url``.
+    """
     count = Countdown(die_at)
-    store, documents, provider = (Mortal(inner, count) for inner in stores(folder, ahead))
+    store, documents, provider = stores(folder, ahead)
+    driver: Driver = provider if url is None else webhook(url)
+    mortal = [Mortal(inner, count) for inner in (store, documents, driver)]
     order = Order(before=FOREVER) if now else SCHEDULE
-    done = Rotator(store, documents, AheadClock(ahead), log=lambda *_, **__: None).tick(managed(provider), order)
+    rotator = Rotator(mortal[0], mortal[1], AheadClock(ahead), log=lambda *_, **__: None)
+    done = rotator.tick(managed(mortal[2]), order)
     return done.result, count.points
 
 

@@ -16,6 +16,7 @@ from shared.identity.key_format import new_key
 from shared.policy.secret_rules import API_KEY_PEPPER, AUDIT_PEPPER, HELD_SECRETS, RECEIPT_SIGNING_KEY
 from shared.policy.types import OpenAIUpstream, PolicyFile, SecretPolicy, SecretRule
 from shared.rotation.inventory import timing_of
+from shared.rotation.journal import Journal
 from shared.rotation.machine import FOREVER, Order
 from shared.rotation.schedule import read_record
 from shared.rotation.service import RotationService
@@ -283,6 +284,10 @@ def test_a_secret_that_is_left_to_people_follows_them_again() -> None:
     held.policy = msgspec.convert(tree, PolicyFile)
     held.service = RotationService(held.store, held.documents, held.policy, held.clock, log=held.log)
     held.store.add("a-key", b"sk-by-hand")
+    rival = Journal("a-key", held.documents, held.clock, held.log)
+    held.results(after=1)
+    assert held.reader().current("a-key").number == 1, "somebody was still at work on it"
+    rival.release()
     for _ in range(3):
         held.results(after=DAY)
     assert held.reader().get("a-key").reveal() == b"sk-by-hand"

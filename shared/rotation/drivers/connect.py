@@ -57,5 +57,6 @@ def _key(reader: SecretReader, name: str, *, fresh: bool = False) -> Secret:
 
 
 def _signing_secrets(reader: SecretReader, name: str) -> list[Secret]:
-    current, previous = reader.get(name), reader.previous(name)
+    # Asked for anew: what is remembered may be older than a short grace period.
+    current, previous = reader.refresh(name).secret, reader.previous(name)
     return [current] if previous is None else [current, previous]
