@@ -129,7 +129,7 @@ class Deliverer:
                 stop.wait(_POLL_SECONDS)
 
     def _deliver_due(self, sink: str) -> int:
-        """Deliver what is due, as far as the sink takes it now; write down how that went and say how many were tried."""
+        """Deliver what is due as far as the sink takes it now, and write down how that went; says how many it were."""
         self._queue.fan_out(list(self._sinks))
         delivered: list[int] = []
         retries: list[Retry] = []
