@@ -9,6 +9,7 @@ import msgspec
 
 from shared.cli import backtest
 from shared.cli.output import Commands, add_json_option, print_json
+from shared.guards.tenants import Pipelines
 from shared.policy.load import load_policy
 from shared.policy.schema import policy_schema
 from shared.settings import load_settings
@@ -42,6 +43,7 @@ def _file(options: argparse.Namespace) -> Path | None:
 
 def _check(options: argparse.Namespace) -> int:
     policy = load_policy(_file(options))
+    Pipelines(policy.file)  # stops at what its guards cannot use
     if options.json:
         print_json({"source": str(policy.source), "digest": policy.digest, "sound": True})
     else:

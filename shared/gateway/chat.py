@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 from flask import Request, Response
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from shared.admission.idempotency import StoredAnswer
@@ -135,6 +135,8 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
     services = exchange.services
     exchange.alias, exchange.estimate = asked.alias, estimate(asked.chat, asked.alias)
     headers = {} if once.paid else admit(exchange, exchange.estimate)
+    if exchange.pipeline.notice:
+        headers["wardgate-notice"] = exchange.pipeline.notice
     inspection = exchange.pipeline.inspect_request(asked.chat)
     exchange.prompt_inspected(inspection)
     inspection.raise_if_blocked()
@@ -159,7 +161,8 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
     checked = exchange.pipeline.inspect_answer(answer.completion, inspection.request, background)
     exchange.answer_inspected(checked)
     checked.raise_if_blocked()
-    body = msgspec.json.encode(checked.completion)
+    completion = msgspec.structs.replace(checked.completion, notice=exchange.pipeline.notice or UNSET)
+    body = msgspec.json.encode(completion)
     exchange.finish_reasons = tuple(choice.finish_reason or "" for choice in checked.completion.choices)
     exchange.end("answered")
     headers["wardgate-receipt"] = exchange.receipt(checked.completion)

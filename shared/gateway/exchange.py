@@ -10,7 +10,7 @@ from shared.audit.port import Decision, Interaction, Recorded, Started, TurnedAw
 from shared.errors import ApiError, ContentFiltered, ServiceUnavailable, StoreError
 from shared.gateway.call import Call
 from shared.gateway.services import Services
-from shared.guards.answer import answer_digest
+from shared.guards.answer import answer_digest, awaiting_approval
 from shared.guards.inspection import Inspection
 from shared.guards.pipeline import Pipeline
 from shared.guards.port import VERDICTS, Finding, GuardRun, Verdict
@@ -214,6 +214,7 @@ class Exchange:
                 bytes_sent=self.bytes_sent,
                 bytes_returned=self.bytes_returned,
                 answer_sha256=answer_digest(answer),
+                approvals=awaiting_approval(answer),
                 admission_mode=self.admission_mode,
                 chain_uid=recorded.chain_uid if recorded else None,
                 seq=recorded.seq if recorded else None,

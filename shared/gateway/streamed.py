@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 from flask import Response
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from shared.admission.usage import OutputAllowance, counted, texts_of
 from shared.errors import ApiError
@@ -54,6 +54,9 @@ class StreamedAnswer:
         self._choices = background.request.n or 1
         self._allowance = OutputAllowance(exchange.estimate.completion_tokens if exchange.estimate else 0)
         self._scopes = scopes
+        self._notice: str | UnsetType = exchange.pipeline.notice or UNSET
+        """Until it is told."""
+
         self._called: dict[tuple[int, int], str] = {}
         """The name of each tool call, by choice and place, as far as it has come."""
 
@@ -166,6 +169,7 @@ class StreamedAnswer:
         for chunk in chunks:
             self._check_switch(chunk)
             chunk.model = self._exchange.model or chunk.model
+            chunk.notice, self._notice = self._notice, UNSET
             if self._wants_usage:
                 yield chunk
             elif chunk.choices:

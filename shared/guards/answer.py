@@ -22,6 +22,7 @@ from shared.models.wire import (
     AnswerFunction,
     AnswerMessage,
     AnswerToolCall,
+    Approval,
     ChatChunk,
     ChatCompletion,
     Choice,
@@ -52,6 +53,12 @@ def canonical_choices(choices: Sequence[Choice]) -> bytes:
 def answer_digest(completion: ChatCompletion) -> str:
     """SHA-256 of the canonical choices, in lower-case hex."""
     return hashlib.sha256(canonical_choices(completion.choices)).hexdigest()
+
+
+def awaiting_approval(completion: ChatCompletion) -> tuple[str, ...]:
+    """The ids of the tool calls in an answer that wait for somebody's consent."""
+    calls = (call for choice in completion.choices for call in choice.message.tool_calls or ())
+    return tuple(call.id for call in calls if call.approval)
 
 
 def assemble(chunks: Iterable[ChatChunk]) -> ChatCompletion:
@@ -98,6 +105,7 @@ class _ToolCall(Struct):
     id: str = ""
     name: list[str] = field(default_factory=list)
     arguments: list[str] = field(default_factory=list)
+    approval: Approval | UnsetType = UNSET
 
 
 class _Choice(Struct):
@@ -114,13 +122,14 @@ class _Choice(Struct):
         for part in delta.tool_calls or ():
             call = self.tool_calls.setdefault(part.index, _ToolCall())
             call.id = part.id or call.id
+            call.approval = part.approval or call.approval
             if part.function is not None:
                 call.name.append(part.function.name or "")
                 call.arguments.append(part.function.arguments or "")
 
     def choice(self, index: int) -> Choice:
         calls = [
-            AnswerToolCall(call.id, AnswerFunction("".join(call.name), "".join(call.arguments)))
+            AnswerToolCall(call.id, AnswerFunction("".join(call.name), "".join(call.arguments)), approval=call.approval)
             for _, call in sorted(self.tool_calls.items())
         ]
         message = AnswerMessage(content="".join(self.content) or None, refusal="".join(self.refusal) or None)

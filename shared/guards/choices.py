@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import UNSET, UnsetType
+
+from shared.guards.forms import Expected
 from shared.guards.holdback import HeldText
 from shared.guards.masking import Masks
-from shared.guards.output import Expected
 from shared.guards.parts import Form, Part
 from shared.guards.pipeline import Pipeline
 from shared.guards.port import Background, Finding, Reach, together
@@ -18,6 +20,7 @@ from shared.models.wire import (
     ChatRequest,
     Choice,
     Delta,
+    Filtered,
     FinishReason,
     FunctionDelta,
     ToolCallDelta,
@@ -34,12 +37,15 @@ class AnswerRules:
         self.scan = pipeline.scan("output", background)
         self.characters = 0
         self._output = pipeline.output
+        self._forms = pipeline.forms
+        self.needs_approval = pipeline.needs_approval
         armed = pipeline.guards("output", background)
         self._acting = [guard for guard in armed if guard.acts("output")]
         self._watching = [guard for guard in armed if not guard.acts("output")]
         reaches = [guard.guard.reach for guard in self._acting if guard.guard is not None]
         # JSON is judged, cut and unmasked whole or not at all
-        whole = Reach(None) if reaches or self.masks or self._output.acts("output") else None
+        held = reaches or self.masks or any(form.acts("output") for form in self._forms)
+        whole = Reach(None) if held else None
         self.prose_reach = together(reaches) if reaches else None
         self.content_reach = whole if self.expected.json else self.prose_reach
         self.call_reach = whole
@@ -64,7 +70,7 @@ class AnswerRules:
     def count(self, texts: Sequence[HeldText]) -> int:
         """Tell the scan what of all these texts each guard has seen; answers the bytes of them that left."""
         received, sent = sum(text.bytes_received for text in texts), sum(text.bytes_sent for text in texts)
-        self.scan.saw([*self._watching, self._output], received)
+        self.scan.saw([*self._watching, *self._forms], received)
         self.scan.saw(self._acting, sum(text.bytes_seen for text in texts))
         self.scan.forwarded(sent)
         return sent
@@ -77,8 +83,7 @@ class AnswerRules:
 
     def validate(self, choice: Choice) -> Sequence[Finding]:
         """What is wrong with the form of a choice that is complete."""
-        guard = self._output.guard
-        return () if guard is None else self.scan.attempt(self._output, lambda: guard.validate(choice, self.expected))
+        return self.scan.over_forms(self._forms, choice, self.expected)
 
     def oversize(self) -> Sequence[Finding]:
         """A finding where the answer is too long."""
@@ -112,9 +117,11 @@ class HeldChoice:
         self._unmaskers = {} if rules.masks is None else self._made_unmaskers(rules.masks)
         self._calls: dict[int, _HeldCall] = {}
         self._watched: list[list[Finding]] | None = None
+        self._filtered: dict[Filtered, None] = {}
 
-    def take(self, delta: Delta, finish_reason: FinishReason | None) -> Delta:
+    def take(self, delta: Delta, finish_reason: FinishReason | None, filtered: Sequence[Filtered] = ()) -> Delta:
         """Take in the model's next delta; answers what may leave now."""
+        self._filtered |= dict.fromkeys(filtered)
         released = Delta(role=None if delta.role is None else "assistant")
         released.content = self._add(self._content, delta.content)
         released.refusal = self._add(self._refusal, delta.refusal)
@@ -150,8 +157,16 @@ class HeldChoice:
         self._sent(self._refusal)
         if not blocked and self._rules.call_reach is not None:
             released.tool_calls = calls or None
+            for call in calls:
+                if call.function is not None and self._rules.needs_approval(call.function.name or ""):
+                    call.approval = "required"
             self._sent(*self._call_texts())
         return released
+
+    @property
+    def filtered(self) -> list[Filtered] | UnsetType:
+        """What the provider's filter found in it."""
+        return list(self._filtered) or UNSET
 
     def masked(self) -> Choice:
         """The choice as it has left, with its placeholders."""
@@ -216,7 +231,7 @@ class HeldChoice:
     def _as_it_goes_on(self, finish_reason: FinishReason | None) -> Choice:
         message = AnswerMessage(content=self._content.passed or None, refusal=self._refusal.passed or None)
         message.tool_calls = [self._calls[index].whole() for index in sorted(self._calls)]
-        return Choice(self.index, message, finish_reason)
+        return Choice(self.index, message, finish_reason, filtered=self.filtered)
 
     def _must_block(self) -> bool:
         self._watched = self._watch()  # before the end is told, since a guard that fails may have a say in it

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.errors import ContentFiltered
+from shared.guards.forms import Expected, FormGuard
 from shared.guards.masking import Masks
 from shared.guards.neighbours import neighbours
 from shared.guards.parts import Part
@@ -29,7 +30,7 @@ from shared.guards.port import (
     verdict_of,
 )
 from shared.guards.redaction import settled
-from shared.models.wire import ChatCompletion, ChatRequest
+from shared.models.wire import ChatCompletion, ChatRequest, Choice
 from shared.policy.types import GuardMode
 from shared.text.canonical import Text
 
@@ -161,6 +162,14 @@ class Scan:
             sorted(settled(part, findings), key=_place) if findings else []
             for part, findings in zip(parts, found, strict=True)
         ]
+
+    def over_forms(self, guards: Sequence[Armed[FormGuard]], choice: Choice, expected: Expected) -> list[Finding]:
+        """What guards over the form find in a choice of an answer."""
+        found: list[Finding] = []
+        for armed in guards:
+            if armed.guard is not None:
+                found += self.attempt(armed, partial(armed.guard.validate, choice, expected))
+        return found
 
     def attempt(self, armed: Armed[Any], look: Callable[[], Sequence[Found]]) -> Sequence[Found]:
         """Let a guard look. One that fails finds nothing and is not asked again."""

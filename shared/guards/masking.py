@@ -2,21 +2,23 @@
 
 One request, one ``Masks``: a value has the same placeholder wherever it stands in the request. Each carries the
 request's random nonce, so that none of another request, and none that somebody made up, means anything here.
-``EMAIL_1_K7QX2MWB`` is one word of capitals, digits and underscores: models repeat it as it is, Markdown does
-not see it, and no guard takes it for a secret.
+``EMAIL1K7QX2MWB`` is one word of capitals and digits: models repeat it as it is, Markdown does not see it, and
+no guard finds a word in it, such as the token in ``GITHUB_TOKEN``, or takes it for a secret.
 """
 
 from __future__ import annotations
 
 import secrets
+from string import ascii_uppercase, digits
 
-_ALPHABET = "BCDFGHJKMNPQRSTVWXYZ23456789"
-"""Without vowels and look-alikes: a nonce is no word."""
+_LETTERS = "BCDFGHJKMNPQRSTVWXYZ"
+_ALPHABET = _LETTERS + "23456789"
+"""Without vowels and look-alikes: a nonce is no word. It begins with a letter, so that a number before it ends."""
 
 _NONCE = 8
 """Characters of the nonce: 38 random bits."""
 
-WORD = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+WORD = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 """What placeholders are made of."""
 
 
@@ -45,7 +47,7 @@ class Masks:
         known = self._placeholders.get(value)
         if known is None:
             number = self._counts[kind] = self._counts.get(kind, 0) + 1
-            known = f"{kind.upper()}_{number}_{self.nonce}"
+            known = f"{kind.replace('_', '').upper()}{number}{self.nonce}"
             self._placeholders[value] = known
             self._values[known] = value
             self.longest = max(self.longest, len(known))
@@ -58,10 +60,14 @@ class Masks:
 
 def is_placeholder(text: str) -> bool:
     """Whether ``text`` has the form of a placeholder, of whatever request."""
-    kind, _, rest = text.rpartition("_")
-    name, _, number = kind.rpartition("_")
-    return len(rest) == _NONCE and set(_ALPHABET).issuperset(rest) and number.isdigit() and name.isupper()
+    kind, nonce = text[:-_NONCE], text[-_NONCE:]
+    name = kind.rstrip(digits)
+    return bool(name) and name != kind and set(ascii_uppercase).issuperset(name) and _is_nonce(nonce)
+
+
+def _is_nonce(text: str) -> bool:
+    return len(text) == _NONCE and text[0] in _LETTERS and set(_ALPHABET).issuperset(text)
 
 
 def _fresh() -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(_NONCE))
+    return secrets.choice(_LETTERS) + "".join(secrets.choice(_ALPHABET) for _ in range(_NONCE - 1))

@@ -2,52 +2,20 @@
 
 Tool calls go to declared tools with a JSON object as arguments; an answer in JSON is JSON; no answer
 is longer than the policy allows. Control characters are removed from every answer by its canonical
-reading, whatever the policy says of this guard. Conformance to a declared JSON Schema is not checked yet.
+reading, whatever the policy says of this guard. Conformance to a declared JSON Schema is another guard's, ``schema``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import msgspec
 
+from shared.guards.forms import CUT_SHORT, Expected
 from shared.guards.owasp import INSECURE_OUTPUT_HANDLING, INSECURE_PLUGIN_DESIGN, MODEL_DENIAL_OF_SERVICE
-from shared.guards.parts import Form
 from shared.guards.port import Action, Finding
-from shared.models.wire import AnswerToolCall, ChatRequest, Choice, JsonObjectFormat, JsonSchemaFormat
+from shared.models.wire import AnswerToolCall, Choice
 from shared.policy.types import GuardRule
-
-_CUT_SHORT = frozenset({"length", "content_filter"})
-"""Finish reasons by which an answer says of itself that it is not complete."""
-
-
-class Expected(msgspec.Struct, frozen=True):
-    """What a request allows its answer to be."""
-
-    tools: frozenset[str]
-    """Tools that may be called."""
-
-    content: Literal["text", "json", "json_object"]
-
-    @classmethod
-    def of(cls, request: ChatRequest) -> Expected:
-        """What ``request`` asks for."""
-        callable_tools = () if request.tool_choice == "none" else request.tools or ()
-        tools = frozenset(tool.function.name for tool in callable_tools)
-        if isinstance(request.response_format, JsonObjectFormat):
-            return cls(tools, "json_object")
-        return cls(tools, "json" if isinstance(request.response_format, JsonSchemaFormat) else "text")
-
-    @property
-    def content_form(self) -> Form:
-        """How the answer's content is to be read."""
-        return "json" if self.json else "prose"
-
-    @property
-    def json(self) -> bool:
-        """Whether the answer's content is to be JSON."""
-        return self.content != "text"
 
 
 class OutputGuard:
@@ -75,7 +43,7 @@ class OutputGuard:
     def _faults(self, choice: Choice, expected: Expected) -> Iterator[Finding]:
         path, message = f"choices[{choice.index}].message", choice.message
         calls: Sequence[AnswerToolCall] = message.tool_calls or ()
-        cut_short = choice.finish_reason in _CUT_SHORT
+        cut_short = choice.finish_reason in CUT_SHORT
         if expected.json and not (message.refusal or calls) and not (cut_short and not message.content):
             content = message.content or ""
             if not _is_json(content, dict if expected.content == "json_object" else object):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -11,21 +12,28 @@ import msgspec
 from shared.errors import BadRequest
 from shared.guards.allowed import AllowedPhrases
 from shared.guards.canary import CanaryGuard, new_canary
+from shared.guards.forms import Expected, FormGuard
+from shared.guards.grounding import GroundingGuard
+from shared.guards.harm import HarmGuard
 from shared.guards.injection import injection_guard
 from shared.guards.inspection import AnswerInspection, Armed, Inspection, RequestInspection, Scan, told
 from shared.guards.links import LinkGuard
 from shared.guards.markup import MarkupGuard
 from shared.guards.masking import Masks
 from shared.guards.model_armor import model_armor_guard
-from shared.guards.output import Expected, OutputGuard
+from shared.guards.moderation import ModerationGuard
+from shared.guards.output import OutputGuard
 from shared.guards.parts import Part, Parts, answer_parts, canonical_text, request_parts, with_texts
 from shared.guards.pii import pii_guard
 from shared.guards.port import SEPARATOR, Background, Bindable, Channel, Direction, Finding, Guard, GuardRun, Reviewer
 from shared.guards.prompt_leak import PromptLeakGuard
 from shared.guards.redaction import rewrite, without_secrets
+from shared.guards.schema import SchemaGuard
 from shared.guards.secrets import secrets_guard
 from shared.guards.sizes import check_sizes
 from shared.guards.suspicious import suspicious_guard
+from shared.guards.tools import ToolGuard
+from shared.guards.topics import topic_guard
 from shared.guards.unmasking import unmask_answer
 from shared.models.wire import AnswerMessage, ChatCompletion, ChatRequest
 from shared.policy.types import GuardMode, Guards, SizeLimits, Unmasking
@@ -41,8 +49,8 @@ class TextGuard(msgspec.Struct, frozen=True):
     """Also the field of the policy's ``guards`` that holds its rule."""
 
     directions: frozenset[str]
-    make: Callable[[Any], AnyTextGuard]
-    """From that rule."""
+    make: Callable[[Any], AnyTextGuard | None]
+    """From that rule; None where it leaves nothing to look for."""
 
 
 _PROMPTS, _ANSWERS, _BOTH = frozenset({"input"}), frozenset({"output"}), frozenset({"input", "output"})
@@ -56,6 +64,9 @@ TEXT_GUARDS = (
     TextGuard("markup", _ANSWERS, MarkupGuard),
     TextGuard("canary", _ANSWERS, CanaryGuard),
     TextGuard("prompt_leak", _ANSWERS, PromptLeakGuard),
+    TextGuard("topics", _BOTH, topic_guard),
+    TextGuard("grounding", _ANSWERS, GroundingGuard),
+    TextGuard("moderation", _BOTH, ModerationGuard),
     TextGuard("model_armor", _BOTH, model_armor_guard),
 )
 """In the order in which they run and are reported."""
@@ -90,7 +101,19 @@ class Pipeline:
         self._allowed = AllowedPhrases(policy.allow)
         self._texts = tuple(text_guards(policy) if guards is None else guards)
         output = None if policy.output.mode == "off" else OutputGuard(policy.output, policy.sizes.answer_characters)
-        self.output: Armed[OutputGuard] = Armed("output", policy.output, frozenset({"output"}), output)
+        self.output: Armed[OutputGuard] = Armed("output", policy.output, _ANSWERS, output)
+        schema = None if policy.schema.mode == "off" else SchemaGuard(policy.schema)
+        self._schema: Armed[SchemaGuard] = Armed(SchemaGuard.name, policy.schema, _ANSWERS, schema)
+        tools = None if policy.tools.mode == "off" else ToolGuard(policy.tools)
+        self._tools: Armed[ToolGuard] = Armed(ToolGuard.name, policy.tools, _BOTH, tools)
+        harm = None if policy.harm.mode == "off" else HarmGuard(policy.harm)
+        self._harm: Armed[HarmGuard] = Armed(HarmGuard.name, policy.harm, _ANSWERS, harm)
+        self.forms: tuple[Armed[FormGuard], ...] = (self.output, self._schema, self._tools, self._harm)
+
+    @property
+    def notice(self) -> str:
+        """What is told with every answer."""
+        return self._policy.notice
 
     @property
     def sizes(self) -> SizeLimits:
@@ -101,12 +124,15 @@ class Pipeline:
         """Refuse what no guard needs to look at: call it before anything is charged.
 
         Raises:
-            BadRequest: Too many messages or content parts, or a part that no guard can read.
+            BadRequest: Too many messages or content parts, a part that no guard can read, or a schema that cannot be
+                enforced.
             PayloadTooLarge: Too much text.
         """
         parts = request_parts(request)
         check_sizes(request, parts, self._policy.sizes)
         self._refuse_unscannable(parts)
+        if self._schema.guard is not None:
+            self._schema.guard.check_request(request)
 
     def inspect_request(self, request: ChatRequest) -> RequestInspection:
         """Inspect every text of a request; ``request`` itself is left as it is.
@@ -123,8 +149,10 @@ class Pipeline:
             self._allowed.apply(text.original, findings)
             for text, findings in zip(texts, scan.over(self.guards("input"), parts.texts, texts), strict=True)
         ]
-        scan.saw(self.guards("input"), len(prompt.encode()) - max(len(texts) - 1, 0))
+        scan.saw(self._armed("input"), len(prompt.encode()) - max(len(texts) - 1, 0))
         findings = [finding for per_part in found for finding in per_part]
+        if (tools := self._tools.guard) is not None:
+            findings += scan.attempt(self._tools, partial(tools.offered, request))
         changes = _Changes(parts.texts, texts, found, Masks(prompt) if _masked(findings) else None)
         goes_on = with_texts(request, parts.texts, changes.texts)
         forwarded = changes.forwarded(parts.texts if goes_on is request else request_parts(goes_on).texts)
@@ -166,12 +194,12 @@ class Pipeline:
         if (output := self.output.guard) is not None:
             characters = sum(len(text.canonical.text) for text in texts)
             findings += scan.attempt(self.output, partial(output.oversize, characters))
-            for choice in answer.choices:
-                findings += scan.attempt(self.output, partial(output.validate, choice, expected))
+        for choice in answer.choices:
+            findings += scan.over_forms(self.forms, choice, expected)
         answer = _without_blocked(answer, findings, all_of_them=scan.refused)
         forwarded = changes.forwarded(answer_parts(answer, expected.content_form))
         scan.forwarded(forwarded)
-        answer = _without_blocked(answer, findings, all_of_them=scan.refused)
+        answer = self._marked(_without_blocked(answer, findings, all_of_them=scan.refused))
         kept = text = self.text_of(answer, expected)
         if background.masks is not None:
             answer = unmask_answer(answer, expected.content_form, background.masks, self._policy.unmask)
@@ -192,7 +220,7 @@ class Pipeline:
         """Inspect one text that belongs to no request. What an answer's form must be is not known here."""
         part = Part("", channel, text, "prose", None, "")
         read = part.read()
-        scan = self.scan(direction)
+        scan = Scan(direction, self._armed(direction, text_alone=True))
         canonical = read.canonical.text
         (found,) = scan.over(self.guards(direction), [part], [read])
         scan.saw(self._armed(direction), len(canonical.encode()))
@@ -241,11 +269,30 @@ class Pipeline:
         """A new pass of all guards of one direction."""
         return Scan(direction, self._armed(direction, background), background)
 
+    def needs_approval(self, tool: str) -> bool:
+        """Whether calls of a tool wait for somebody's consent."""
+        return self._tools.guard is not None and self._tools.guard.needs_approval(tool)
+
+    def _marked(self, answer: ChatCompletion) -> ChatCompletion:
+        """The answer with a mark on every call that waits for somebody's consent."""
+        calls = [call for choice in answer.choices for call in choice.message.tool_calls or ()]
+        if not any(self.needs_approval(call.function.name) for call in calls):
+            return answer
+        answer = copy.deepcopy(answer)
+        for choice in answer.choices:
+            for call in choice.message.tool_calls or ():
+                if self.needs_approval(call.function.name):
+                    call.approval = "required"
+        return answer
+
     def _armed(
-        self, direction: Direction, background: Background | None = None
-    ) -> tuple[Armed[Guard | Reviewer | OutputGuard], ...]:
-        armed = self.guards(direction, background)
-        return (*armed, self.output) if direction == "output" else armed
+        self, direction: Direction, background: Background | None = None, *, text_alone: bool = False
+    ) -> tuple[Armed[Any], ...]:
+        """All guards of one direction; where there is a text alone, those over the form of an answer do not run."""
+        forms: tuple[Armed[Any], ...] = (self._tools,) if direction == "input" else self.forms
+        if text_alone:
+            forms = tuple(form if form is self.output else _idle(form) for form in forms)
+        return (*self.guards(direction, background), *forms)
 
     def _refuse_unscannable(self, parts: Parts) -> None:
         if parts.unscannable and not self._policy.allow_unscanned_parts:
@@ -254,6 +301,10 @@ class Pipeline:
                 code="unscannable_part",
                 param=parts.unscannable[0],
             )
+
+
+def _idle(armed: Armed[Any]) -> Armed[Any]:
+    return Armed(armed.name, armed.rule, armed.directions, None)
 
 
 def _bound(armed: Armed[AnyTextGuard], background: Background | None) -> Armed[Guard | Reviewer]:

@@ -66,6 +66,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, rename=_REGISTERED):
     answer_sha256: str | None
     """Digest of the canonical choices in lower-case hex; None where there was no answer."""
 
+    approvals: tuple[str, ...] = ()
+    """Ids of the tool calls in the answer that wait for somebody's consent."""
+
     admission_mode: str | None = None
     """How the limits were held: ``normal``, or while their store failed ``failed_open``, ``local`` or ``closed``; None
     where none were charged."""

@@ -70,10 +70,15 @@ def without_secrets(text: Text, findings: Iterable[Finding]) -> str:
 
 
 def _clusters(text: Text, findings: Iterable[Finding]) -> list[tuple[int, int, list[Finding]]]:
-    """Findings that overlap in the canonical text, together, with the range there that they cover."""
+    """Findings that overlap in the canonical text, together, with the range there that they cover.
+
+    Those of which nothing is there, since all of it is taken out anyway, are left out.
+    """
     placed = sorted(((text.canonical.locate(*finding.span), finding) for finding in findings), key=lambda each: each[0])
     clusters: list[tuple[int, int, list[Finding]]] = []
     for (start, end), finding in placed:
+        if start == end:
+            continue
         if clusters and start < clusters[-1][1]:
             first, last, within = clusters[-1]
             within.append(finding)

@@ -301,7 +301,7 @@ _ASSIGNED = (
             "password: str",
             "password = os.environ['PASSWORD_1']",
             "password=${DB_PASSWORD_1}",
-            "password: EMAIL_1_BCDFGHJK",
+            "password: EMAIL1BCDFGHJK",
             "password: example123",
         ),
     ),

@@ -64,7 +64,7 @@ class AnswerStream:
         for choice in chunk.choices:
             held = self._held(choice.index)
             if not held.ended:
-                _put(held, held.take(choice.delta, choice.finish_reason), deltas, ends)
+                _put(held, held.take(choice.delta, choice.finish_reason, choice.filtered or ()), deltas, ends)
         return self._sent(_chunks(chunk, deltas, ends))
 
     def finish(self) -> list[ChatChunk]:
@@ -123,7 +123,7 @@ def _put(held: HeldChoice, delta: Delta, deltas: list[ChunkChoice], ends: list[C
     if delta != _NOTHING:
         deltas.append(ChunkChoice(held.index, delta))
     if held.ended and held.finish_reason is not None:
-        ends.append(ChunkChoice(held.index, Delta(), held.finish_reason))
+        ends.append(ChunkChoice(held.index, Delta(), held.finish_reason, filtered=held.filtered))
 
 
 def _chunks(chunk: ChatChunk, deltas: list[ChunkChoice], ends: list[ChunkChoice]) -> list[ChatChunk]:

@@ -224,10 +224,15 @@ class AnswerFunction(Struct):
     arguments: str
 
 
-class AnswerToolCall(Struct):
+Approval = Literal["required"]
+"""On a tool call: somebody has to agree before the tool is run. Wardgate's own addition."""
+
+
+class AnswerToolCall(Struct, rename={"approval": "wardgate_approval"}):
     id: str
     function: AnswerFunction
     type: str = "function"
+    approval: Approval | UnsetType = UNSET
 
 
 class AnswerMessage(Struct):
@@ -237,15 +242,35 @@ class AnswerMessage(Struct):
     tool_calls: list[AnswerToolCall] | UnsetType | None = UNSET
 
 
-class Choice(Struct):
+Filtered = Literal[
+    "blocklist",
+    "hate",
+    "jailbreak",
+    "language",
+    "personal_data",
+    "profanity",
+    "prohibited",
+    "protected_material",
+    "recitation",
+    "safety",
+    "self_harm",
+    "sexual",
+    "violence",
+]
+"""What a provider's filter found, by Wardgate's names: no text of the provider's can pass for one."""
+
+
+class Choice(Struct, rename={"filtered": "wardgate_filtered"}):
     index: int
     message: AnswerMessage
     finish_reason: FinishReason | None = None
     logprobs: None = None
     """Always null: token texts would pass the guards by."""
 
+    filtered: list[Filtered] | UnsetType = UNSET
 
-class ChatCompletion(Struct):
+
+class ChatCompletion(Struct, rename={"notice": "wardgate_notice"}):
     """The answer of ``POST /v1/chat/completions`` without ``stream``."""
 
     id: str
@@ -255,6 +280,8 @@ class ChatCompletion(Struct):
     object: Literal["chat.completion"] = "chat.completion"
     usage: TokenUsage | UnsetType | None = UNSET
     system_fingerprint: str | UnsetType | None = UNSET
+    notice: str | UnsetType = UNSET
+    """The policy's, for whoever reads the answer."""
 
 
 class FunctionDelta(Struct, omit_defaults=True):
@@ -262,11 +289,12 @@ class FunctionDelta(Struct, omit_defaults=True):
     arguments: str | None = None
 
 
-class ToolCallDelta(Struct, omit_defaults=True):
+class ToolCallDelta(Struct, omit_defaults=True, rename={"approval": "wardgate_approval"}):
     index: int
     id: str | None = None
     type: str | None = None
     function: FunctionDelta | None = None
+    approval: Approval | None = None
 
 
 class Delta(Struct, omit_defaults=True):
@@ -276,14 +304,15 @@ class Delta(Struct, omit_defaults=True):
     tool_calls: list[ToolCallDelta] | None = None
 
 
-class ChunkChoice(Struct):
+class ChunkChoice(Struct, rename={"filtered": "wardgate_filtered"}):
     index: int
     delta: Delta
     finish_reason: FinishReason | None = None
     logprobs: None = None
+    filtered: list[Filtered] | UnsetType = UNSET
 
 
-class ChatChunk(Struct):
+class ChatChunk(Struct, rename={"notice": "wardgate_notice"}):
     """One event of a streamed answer."""
 
     id: str
@@ -293,3 +322,5 @@ class ChatChunk(Struct):
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
     usage: TokenUsage | UnsetType | None = UNSET
     system_fingerprint: str | UnsetType | None = UNSET
+    notice: str | UnsetType = UNSET
+    """The policy's, for whoever reads the answer; on the first chunk."""

@@ -9,13 +9,15 @@ from __future__ import annotations
 import binascii
 import html
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import unquote_to_bytes
 
 from shared.text.hidden import ANY
 from shared.text.scanning import image, scanner
 from shared.text.views import View, edited
+
+_Edit = tuple[int, int, str]
+_Finder = Callable[[str], list[tuple[int, int]]]
 
 _SHORTEST = 4
 """Characters that a code must hold to be read."""
@@ -33,25 +35,37 @@ _NO_LETTERS = bytes(code for code in range(256) if not (code < 0x80 and (chr(cod
 
 def decoded(view: View, kinds: frozenset[str]) -> View:
     """``view`` with codes of ``kinds`` read; the same object where there are none."""
-    for kind, (pattern, read) in _DECODERS.items():
+    for kind, (find, read) in _DECODERS.items():
         if kind in kinds:
-            edits = list(_edits(pattern, read, view.text))
+            edits = list(_edits(find(view.text), read, view.text))
             if edits:
                 view = edited("decoded", view, edits)
     return view
 
 
-def _edits(pattern: Any, read: Callable[[str], str | None], text: str) -> Iterator[tuple[int, int, str]]:
+def _edits(places: Iterable[tuple[int, int]], read: Callable[[str], str | None], text: str) -> Iterator[_Edit]:
     line_end = -1
-    for found in pattern.finditer(image(text)):
-        meaning = read(found.group().decode())
+    for start, end in places:
+        meaning = read(text[start:end])
         if meaning is None:
             continue
-        start, end = found.span()
+        long = end - start >= _LINE
         if line_end == start - 1 and text[line_end] == "\n":
             start = line_end  # the code was wrapped: no line break stands in what it says
-        yield start, end, ANY.sub("", meaning)
-        line_end = end if end - found.start() >= _LINE else -1
+        yield start, end, meaning if meaning.isprintable() else ANY.sub("", meaning)
+        line_end = end if long else -1
+
+
+def _short(pattern: str) -> _Finder:
+    """Where short codes stand, each of which begins with a sign of its own."""
+    compiled = re.compile(pattern)
+    return lambda text: [found.span() for found in compiled.finditer(text)]
+
+
+def _long(pattern: str) -> _Finder:
+    """Where long codes stand, which look like words to begin with: seldom there, and dear to search for with ``re``."""
+    compiled = scanner(pattern)
+    return lambda text: [found.span() for found in compiled.finditer(image(text))]
 
 
 def as_text(raw: bytes) -> str | None:
@@ -99,7 +113,7 @@ def _base32(code: str) -> str | None:
 
 def _hex(code: str) -> str | None:
     digits = _NO_DIGITS.sub("", code)
-    return as_text(bytes.fromhex(digits[: len(digits) // 2 * 2]))
+    return as_text(bytes.fromhex(digits))
 
 
 def _binary(code: str) -> str | None:
@@ -135,16 +149,16 @@ _URL_SAFE = str.maketrans("-_", "+/")
 _BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _NO_DIGITS = re.compile("0[xX]|[^0-9a-fA-F]")
 
-_DECODERS: dict[str, tuple[Any, Callable[[str], str | None]]] = {
-    "url": (scanner("(?:%[0-9A-Fa-f]{2})+|(?:=[0-9A-F]{2}){3,}"), _url),
-    "entity": (scanner("&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});"), _entity),
+_DECODERS: dict[str, tuple[_Finder, Callable[[str], str | None]]] = {
+    "url": (_short("(?:%[0-9A-Fa-f]{2})++|(?:=[0-9A-F]{2}){3,}+"), _url),
+    "entity": (_short("&(?:#[0-9]{1,7}+|#[xX][0-9a-fA-F]{1,6}+|[A-Za-z][A-Za-z0-9]{1,30}+);"), _entity),
     "escape": (
-        scanner(r"\\(?:x[0-9a-fA-F]{2}|[uU][0-9a-fA-F]{4}|[uU]\{[0-9a-fA-F]{1,6}\}|[0-3][0-7]{2})"),
+        _short(r"\\(?:x[0-9a-fA-F]{2}|[uU][0-9a-fA-F]{4}|[uU]\{[0-9a-fA-F]{1,6}\}|[0-3][0-7]{2})"),
         _escape,
     ),
-    "hex": (scanner(r"(?:(?:0[xX])?[0-9A-Fa-f]{2}[ ,:;\n-]{0,2}){7,}(?:0[xX])?[0-9A-Fa-f]{2}"), _hex),
-    "binary": (scanner(r"(?:[01]{8}[ ,\n]{0,2}){4,}[01]{8}"), _binary),
-    "decimal": (scanner(r"\b(?:[0-9]{2,3}[ ,;]{1,2}){7,}[0-9]{2,3}\b"), _decimal),
-    "base32": (scanner(r"\b[A-Z2-7]{16,}\b={0,6}"), _base32),
-    "base64": (scanner("[A-Za-z0-9+/_-]{16,}={0,2}|[A-Za-z0-9+/]{7,}={1,2}"), _base64),
+    "hex": (_long(r"(?:0[xX])?[0-9A-Fa-f]{2}(?:[ ,:;\n-]{0,2}(?:0[xX])?[0-9A-Fa-f]{2}){7,}\b"), _hex),
+    "binary": (_long(r"[01]{8}(?:[ ,\n]{0,2}[01]{8}){4,}"), _binary),
+    "decimal": (_long(r"\b[0-9]{2,3}(?:[ ,;]{1,2}[0-9]{2,3}){7,}\b"), _decimal),
+    "base32": (_long(r"\b[A-Z2-7]{16,}\b={0,6}"), _base32),
+    "base64": (_long("[A-Za-z0-9+/_-]{16,}={0,2}|[A-Za-z0-9+/]{7,}={1,2}"), _base64),
 }

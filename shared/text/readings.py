@@ -1,8 +1,8 @@
 """What a text says behind its disguises: folded, decoded, reshaped, turned around.
 
 Each reading is another view, made only where a cheap look gives reason to. Decoding goes on while it finds
-something, up to a depth; each of the few kinds of reading exists at most once per depth; and every reading is
-at most as long as its text, but for folding (see there). So all readings together cost linear time and space.
+something, up to a depth, and what comes out at last is one reading; of each other kind there is at most one. None
+is longer than its text, but for folding (see there). So all readings together cost linear time and space.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shared.text.triggers import rot13, triggered
 from shared.text.views import Edit, Edited, Mirrored, View
 
 DEPTH = 4
-"""Codes inside codes that are read; each round reads one code of each kind."""
+"""Rounds of decoding, each of which reads codes of every kind."""
 
 _WORD = re.compile("[A-Za-z]+")
 _ENOUGH = 2
@@ -30,20 +30,19 @@ def disguised(original: str, base: View) -> tuple[View, ...]:
     readings: list[View] = []
     hidden = smuggled(original) if len(base.text) != len(original) else []
     for start in (base, *hidden):
-        view = start
-        for depth in range(DEPTH + 1):
-            if view is not base:
-                readings.append(view)
-            plain = fold(view)
-            if plain is not view:
-                readings.append(plain)
-            kinds = triggered(plain.text)
-            if not kinds:
+        plain = fold(start)
+        if plain is not base:
+            readings.append(plain)
+        view, kinds = plain, triggered(plain.text)
+        for _ in range(DEPTH):
+            if not kinds or (inner := decoded(view, kinds)) is view:
                 break
-            view = decoded(plain, kinds) if depth < DEPTH else plain
-            if view is plain:  # nothing more to decode, and only now: what is in codes is no misspelt word
-                readings += _undone(plain, kinds)
-                break
+            view = fold(inner)
+            kinds = triggered(view.text)
+        if view is not plain:
+            readings.append(view)
+        if kinds:  # only now: what is in a code is no misspelt word
+            readings += _undone(view, kinds)
     return tuple(readings)
 
 

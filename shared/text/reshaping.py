@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from shared.text.lexicon import PARTICLES, WORDS
-from shared.text.scanning import image, overlapping, scanner
-from shared.text.triggers import SCRAMBLED, SCRAMBLED_PATTERN
+from shared.text.scanning import scanner
+from shared.text.triggers import SCRAMBLED
 from shared.text.views import Edited, View, edited
 
-_SPACED = scanner(r"\b(?:[A-Za-z0-9][^A-Za-z0-9]{1,12}){4,}[A-Za-z0-9]\b")
-_GAP = scanner("[^A-Za-z0-9]+")
-_NOISE = scanner(
-    r"[A-Za-z0-9]((?:[*`~^|\\]{1,4}|__|</?[A-Za-z][^<>]{0,40}>|<!--[^<>]{0,80}-->|\[\]|\(\)|\{\}"
-    r"|[\"'] ?[+.] ?[\"'])+)[A-Za-z0-9]"
+_ALONE = "[A-Za-z0-9](?![A-Za-z0-9])"
+_SPACED = re.compile(f"(?<![A-Za-z0-9]){_ALONE}(?:[^A-Za-z0-9]{{1,12}}+{_ALONE}){{4,}}+")
+_BLANK = re.compile(r"\s")
+_GAP = re.compile("[^A-Za-z0-9]+")
+_NOISE = re.compile(
+    r"(?<=[A-Za-z0-9])(?:[*`~^|\\]{1,4}+|__|</?[A-Za-z][^<>]{0,40}+>|<!--[^<>]{0,80}+>|\[\]|\(\)|\{\}"
+    r"|[\"'] ?[+.] ?[\"'])++(?=[A-Za-z0-9])"
 )
-_SIGN = "[013457@$!|+]"
-_MIXED = scanner(rf"[A-Za-z0-9@$!|+]*(?:[A-Za-z]{_SIGN}|{_SIGN}[A-Za-z])[A-Za-z0-9@$!|+]*|\b[0134579@$]{{2,4}}\b")
-_SCRAMBLED = scanner(f"(?i){SCRAMBLED_PATTERN}")
+_MIXED = re.compile(r"(?<![A-Za-z0-9@$!|+])[A-Za-z]*+[0-9@$!|+][A-Za-z0-9@$!|+]*+")
+_LATIN = re.compile("[A-Za-z]")
+_LONG = re.compile("[A-Za-z]{5,}")
 _LEET = str.maketrans("013457@$!|+89", "oieastasiltbg")
 _LEET_L = str.maketrans("013457@$!|+89", "oleastasiltbg")
 _LONGEST = 24
 """Characters of a word in digits and signs; what is longer is a number or a code."""
 
-_GLUED = scanner("[A-Za-z]{16,}")
+_GLUED = re.compile("(?<![A-Za-z])[A-Za-z]{16,}+")
 _COVERED = 0.8
 """Least share of a long word that must be known words for it to be taken apart."""
 
@@ -52,50 +56,50 @@ def _applied(view: View, edits: list[_Edit]) -> View:
 
 
 def _together(text: str) -> Iterator[_Edit]:
-    """Letters that stand apart, as words: they end where the gap is wider, or blank among gaps that are not."""
-    for run in _SPACED.finditer(image(text)):
+    """Letters that stand apart, as words: they end where the gap is wider, or blank and not the usual one."""
+    for run in _SPACED.finditer(text):
         first, letters = run.start(), run.group()
-        gaps = [(gap.start() + first, gap.end() + first) for gap in _GAP.finditer(letters)]
-        narrowest = min(end - start for start, end in gaps)
-        blank = [not text[start:end].strip() for start, end in gaps]
-        inked = 2 * sum(blank) < len(gaps)
+        gaps = [(gap.start() + first, gap.end() + first, gap.group()) for gap in _GAP.finditer(letters)]
+        narrowest = min(len(gap) for _, _, gap in gaps)
+        usual = Counter(gap for _, _, gap in gaps).most_common(1)[0][0]
         breaks = {
             index
-            for index, (start, end) in enumerate(gaps)
-            if end - start > narrowest or (inked and any(map(str.isspace, text[start:end])))
+            for index, (_, _, gap) in enumerate(gaps)
+            if len(gap) > narrowest or (gap != usual and _BLANK.search(gap))
         }
         if not breaks:
-            breaks = _word_ends(_GAP.sub(b"", letters))
-        yield from ((start, end, " " if index in breaks else "") for index, (start, end) in enumerate(gaps))
+            breaks = _word_ends(_GAP.sub("", letters))
+        yield from ((start, end, " " if index in breaks else "") for index, (start, end, _) in enumerate(gaps))
 
 
 def _apart(text: str) -> Iterator[_Edit]:
     """Words written without spaces, with spaces."""
-    for run in _GLUED.finditer(image(text)):
+    for run in _GLUED.finditer(text):
         for end in sorted(_word_ends(run.group())):
             place = run.start() + end
             yield place, place + 1, f"{text[place]} "
 
 
-def _word_ends(letters: bytes) -> set[int]:
+def _word_ends(letters: str) -> set[int]:
     """The indices of the last letters of the words that ``letters`` is made of; none if not of known ones."""
     ends: set[int] = set()
     covered = 0
-    for word in _KNOWN_WORDS.finditer(letters):
-        covered += word.end() - word.start()
-        ends |= {word.start() - 1, word.end() - 1}
+    for word in _KNOWN_WORDS.finditer(letters.encode()):
+        start, end = word.span()
+        covered += end - start
+        ends |= {start - 1, end - 1}
     return ends - {-1, len(letters) - 1} if covered >= _COVERED * len(letters) else set()
 
 
 def _quiet(text: str) -> Iterator[_Edit]:
     """Words without mark-up inside them."""
-    return ((start, end, "") for start, end in overlapping(_NOISE, image(text)))
+    return ((*noise.span(), "") for noise in _NOISE.finditer(text))
 
 
 def _spelt(text: str) -> Iterator[_Edit]:
     """Words whose letters were replaced by digits and signs."""
-    for found in _MIXED.finditer(image(text)):
-        token = found.group().decode()
+    for found in _MIXED.finditer(text):
+        token = found.group()
         if len(token) <= _LONGEST and (spelt := _letters(token)) != token:
             yield *found.span(), spelt
 
@@ -107,17 +111,17 @@ def _letters(token: str) -> str:
         other = stem.translate(_LEET_L)
         if other.lower() in _KNOWN:
             spelt = other
-        elif not any(map(str.isalpha, stem)):
+        elif not _LATIN.search(stem):
             spelt = stem
     return spelt + token[len(stem) :]
 
 
 def _in_order(text: str) -> Iterator[_Edit]:
     """Words whose inner letters are in disorder."""
-    for found in _SCRAMBLED.finditer(image(text)):
-        word = found.group().decode().lower()
+    for found in _LONG.finditer(text):
+        word = found.group().lower()
         meant = _IN_ORDER.get((word[0], word[-1], "".join(sorted(word[1:-1]))))
-        if meant is not None:
+        if meant is not None and meant != word:
             yield *found.span(), meant
 
 

@@ -29,13 +29,13 @@ def smuggled(original: str) -> list[View]:
 
 
 def _read(source: View, name: str, pattern: re.Pattern[str], read: Callable[[str], str | None]) -> View:
-    """What stands in the places of ``pattern``, with a space for what stands between."""
+    """What stands in the places of ``pattern``, each with a space after it."""
     edits: list[tuple[int, int, str]] = []
     at = 0
     for found in pattern.finditer(source.text):
         meaning = read(found.group())
         if meaning is not None:
-            edits += ((at, found.start(), " "), (*found.span(), meaning))
+            edits += ((at, found.start(), ""), (*found.span(), f"{meaning} "))
             at = found.end()
     edits.append((at, len(source.text), ""))
     return edited(name, source, edits)

@@ -39,8 +39,8 @@ def rot13(text: str) -> str:
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
 _ROT13 = str.maketrans(_LOWER + _LOWER.upper(), _LOWER[13:] + _LOWER[:13] + _LOWER[13:].upper() + _LOWER[:13].upper())
 
-SCRAMBLED = frozenset(word for word in WORDS if len(word) >= 5)
-"""Words long enough to be told when their inner letters are in disorder."""
+SCRAMBLED = frozenset(word for word in WORDS if len(word) >= 5 and word != "context")
+"""Words long enough to be told when their inner letters are in disorder, but for one that "content" comes close to."""
 
 SCRAMBLED_PATTERN = rf"\b(?:{'|'.join(sorted(map(_scrambled, SCRAMBLED)))})\b"
 

@@ -23,6 +23,7 @@ _EXPOSED_HEADERS = ", ".join(
     [
         "wardgate-receipt",
         "wardgate-hold-back",
+        "wardgate-notice",
         "idempotent-replayed",
         "x-request-id",
         "x-should-retry",

@@ -97,6 +97,13 @@ class Target:
                 received += response.read()
         return got(response, received)
 
+    def stream(self, content: str) -> bytes:
+        """The bytes of a streamed answer."""
+        chat = {"model": "default", "messages": [{"role": "user", "content": content}], "stream": True}
+        sent = {"authorization": f"Bearer {self.stack.key}", "content-type": "application/json"}
+        url = f"{self.stack.url}/v1/chat/completions"
+        return bytes(HTTP.request("POST", url, body=json.dumps(chat).encode(), headers=sent, timeout=SOON).data)
+
     def records(self, **wanted: Any) -> list[Record]:
         """The archived records with these attributes, by chain and number."""
         found = []
@@ -430,3 +437,57 @@ def test_erased_content_is_gone_and_the_trail_still_whole(target: Target) -> Non
     told = target.await_records(2, wardgate__operation__subject=f"content:{subject}")
     assert {each.attributes["wardgate.operation.action"] for each in told} == {"content.erase"}
     assert faults(target) == []
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_is_masked_comes_back_and_is_nowhere_else(target: Target, tmp_path: Path, streamed: bool) -> None:
+    key, leaked = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8", "glpat-" + "a1B2c3D4e5F6g7H8i9J0"
+    prompt = f"Is {key} a good key, and {key} another?"
+
+    def echo(exchange: Any) -> bool:
+        """Say the placeholder again, and a key that nobody asked about, a few letters at a time."""
+        said = exchange.recorded.json["messages"][-1]["content"].split()[1]
+        text = f"Do not use {said}. Go to http://x.example/?q={said} or use {leaked} now."
+        pieces = [text[at : at + 3] for at in range(0, len(text), 3)]
+        reply = upstream.stream(upstream.text_events(pieces)) if streamed else upstream.completion(text)
+        return bool(reply(exchange))
+
+    target.upstream.usual = echo
+    answer = target.ask(messages=[{"role": "user", "content": prompt}], stream=streamed)
+    (asked,) = target.upstream.requests[-1:]
+    masked = asked.json["messages"][-1]["content"]
+    placeholder = masked.split()[1]
+    assert masked == f"Is {placeholder} a good key, and {placeholder} another?"
+    assert key.encode() not in asked.body
+    assert answer.content.startswith(f"Do not use {key}. Go to ")
+    assert answer.content.endswith(" or use [FILTERED] now.")
+    assert answer.content.count(key) == 1, "not within the link"
+
+    record = target.event(answer.headers["x-request-id"])
+    assert record.attributes["wardgate.prompt.hmac"] == target.keyed("prompt", prompt)
+    assert record.attributes["wardgate.answer.hmac"] == target.keyed("answer", answer.content)
+    assert {(f["kind"], f["action"]) for f in record.attributes["wardgate.findings"] if f["guard"] == "secrets"} == {
+        ("github_token", "mask"),
+        ("gitlab_token", "redact"),
+    }
+    sealed = target.sealer().open(record)
+    assert sealed is not None
+    assert sealed.prompt == "Is [GITHUB_TOKEN] a good key, and [GITHUB_TOKEN] another?"
+    assert sealed.answer == answer.content.replace(key, placeholder)
+
+
+def test_the_receipt_says_how_much_went_on(target: Target, tmp_path: Path) -> None:
+    key = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+    target.upstream.usual = upstream.stream(upstream.text_events(["The pass", "word is ", "née", "."]))
+    (tmp_path / "stream").write_bytes(body := target.stream(f"Use {key}?"))
+    (receipt,) = [line for line in body.decode().split("\n\n") if line.startswith(": wardgate-receipt ")]
+    told = target.stack.wardgate(
+        "receipt", "verify", receipt.split()[-1], "--answer", str(tmp_path / "stream"), "--json"
+    )
+    verified = json.loads(told.stdout)
+    assert (verified["valid"], verified["answer_checked"]) == (True, True)
+    claims = verified["receipt"]
+    assert (claims["bytes_sent"], claims["bytes_returned"]) == (len("Use ?"), len("The  is née.".encode()))
+    seen = {(run["guard"], run["direction"]): run["bytes_seen"] for run in claims["guards"] if run["status"] == "ran"}
+    assert seen["secrets", "input"] == seen["injection", "input"] == len(f"Use {key}?")
+    assert seen["secrets", "output"] == seen["output", "output"] == len("The password is née.".encode())

@@ -158,7 +158,7 @@ def test_an_operation_that_fails_says_how(google: GoogleKeys, code: int, kind: t
 def test_an_operation_that_takes_too_long_is_left(google: GoogleKeys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provider_api, "CALL_SECONDS", 0.1)
     google.looks = 10**6
-    with pytest.raises(ProviderUnavailable, match="in time"):
+    with pytest.raises(ProviderUnavailable):  # while it waits, or in the middle of a look
         GoogleApiKeys(google_config(google), token, poll_seconds=0.02).create("wg-a")
 
 
@@ -241,9 +241,10 @@ def test_an_answer_without_a_key_is_none(answer: Any) -> None:
             webhook(server, b"k" * 32).create("wg-a")
 
 
-def test_a_key_that_could_not_be_revoked_is_not_taken() -> None:
+@pytest.mark.parametrize("reference", ["", "r" * 513])
+def test_a_key_that_could_not_be_revoked_is_not_taken(reference: str) -> None:
     with KeyWebhook([b"k" * 32]) as server:
-        server.answer = lambda request: (200, {"value": "sk-1", "reference": ""})  # type: ignore[method-assign]
+        server.answer = lambda request: (200, {"value": "sk-1", "reference": reference})  # type: ignore[method-assign]
         with pytest.raises(ProviderRefused, match="no reference"):
             webhook(server, b"k" * 32).create("wg-a")
 

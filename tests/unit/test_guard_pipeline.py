@@ -58,7 +58,10 @@ def test_a_harmless_request_goes_on_as_the_same_object() -> None:
         ("suspicious", "input", "ran", 30),
         ("secrets", "input", "ran", 30),
         ("pii", "input", "ran", 30),
+        ("topics", "input", "skipped", 0),
+        ("moderation", "input", "skipped", 0),
         ("model_armor", "input", "skipped", 0),
+        ("tools", "input", "ran", 30),
     ]
     assert (inspection.bytes_forwarded, inspection.masks) == (30, None)
 
@@ -229,8 +232,14 @@ def test_guards_of_a_direction_that_was_not_reached_are_skipped() -> None:
         ("markup", "skipped"),
         ("canary", "skipped"),
         ("prompt_leak", "skipped"),
+        ("topics", "skipped"),
+        ("grounding", "skipped"),
+        ("moderation", "skipped"),
         ("model_armor", "skipped"),
         ("output", "skipped"),
+        ("schema", "skipped"),
+        ("tools", "skipped"),
+        ("harm", "skipped"),
     ]
 
 
@@ -259,7 +268,7 @@ def test_findings_are_bounded_and_keep_the_gravest() -> None:
 def test_a_guard_that_fails_closed_refuses_with_its_own_message() -> None:
     inspection = broken().inspect_request(chat("hi"))
     assert inspection.verdict == "block"
-    assert [(run.guard, run.status, run.bytes_seen) for run in inspection.runs] == [("broken", "failed_closed", 0)]
+    assert [(run.guard, run.status, run.bytes_seen) for run in inspection.runs[:1]] == [("broken", "failed_closed", 0)]
     assert inspection.faults == {"broken": "RuntimeError"}
     with pytest.raises(ContentFiltered, match="could not inspect the prompt") as refused:
         inspection.raise_if_blocked()
@@ -270,7 +279,7 @@ def test_a_guard_that_fails_closed_refuses_with_its_own_message() -> None:
 def test_a_guard_that_fails_open_is_reported(rule: dict[str, str]) -> None:
     for inspection in (broken(**rule).inspect_request(chat("hi")), broken(**rule).inspect_text("hi", "input")):
         inspection.raise_if_blocked()
-        assert [(run.status, run.bytes_seen) for run in inspection.runs] == [("failed_open", 0)]
+        assert [(run.status, run.bytes_seen) for run in inspection.runs[:1]] == [("failed_open", 0)]
 
 
 def test_an_answer_that_a_guard_could_not_see_is_empty() -> None:
@@ -295,8 +304,14 @@ def test_a_harmless_answer_goes_on_as_the_same_object() -> None:
         ("markup", "ran", 6),
         ("canary", "skipped", 0),
         ("prompt_leak", "skipped", 0),
+        ("topics", "skipped", 0),
+        ("grounding", "ran", 6),
+        ("moderation", "skipped", 0),
         ("model_armor", "skipped", 0),
         ("output", "ran", 6),
+        ("schema", "ran", 6),
+        ("tools", "ran", 6),
+        ("harm", "ran", 6),
     ]
     assert inspection.bytes_forwarded == 6
 

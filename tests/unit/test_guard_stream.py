@@ -13,7 +13,7 @@ from shared.guards.stream import AnswerStream
 from shared.models.wire import ChatChunk, ChatRequest, Delta, TokenUsage, ToolCallDelta
 from shared.policy.types import GuardRule, Guards, SizeLimits, SuspiciousRule
 from tests.support.chats import answer, call_delta, chat, chunk, stream_of, tool
-from tests.support.policies import NO_TEXT_GUARD_ACTS
+from tests.support.policies import NO_FORM_GUARD_ACTS, NO_TEXT_GUARD_ACTS
 
 CALLING = chat("x", tools=[tool("lookup"), tool("send")])
 JSON = chat("x", response_format={"type": "json_object"})
@@ -159,7 +159,7 @@ def test_tool_calls_that_may_not_be_never_leave(call: ToolCallDelta, kind: str) 
 
 
 def test_tool_calls_are_not_held_where_nothing_acts() -> None:
-    watching = guarded(output=GuardRule(action="flag"))
+    watching = guarded(**NO_FORM_GUARD_ACTS)
     call = call_delta(0, "rm", '{"a\x00', "1")
     stream = AnswerStream(watching, CALLING)
     (out,) = stream.feed(chunk(Delta(tool_calls=[call])))
@@ -194,8 +194,8 @@ def test_hold_back_is_the_longest_reach_of_the_guards_that_act() -> None:
     assert AnswerStream(DEFAULT, chat("x")).hold_back == 0
     assert AnswerStream(Pipeline(Guards()), chat("x")).hold_back == 8704
     assert AnswerStream(REDACTING, chat("x")).hold_back == 19
-    assert AnswerStream(suspicious("redact", output=GuardRule(action="flag")), JSON).hold_back == "whole"
-    assert AnswerStream(guarded(output=GuardRule(action="flag")), JSON).hold_back == 0
+    assert AnswerStream(suspicious("redact", **NO_FORM_GUARD_ACTS), JSON).hold_back == "whole"
+    assert AnswerStream(guarded(**NO_FORM_GUARD_ACTS), JSON).hold_back == 0
 
 
 def test_a_guard_that_judges_the_whole_holds_the_whole() -> None:
@@ -243,8 +243,14 @@ def test_a_broken_stream_is_reported_as_far_as_it_came() -> None:
         ("markup", "skipped", 0),
         ("canary", "skipped", 0),
         ("prompt_leak", "skipped", 0),
+        ("topics", "skipped", 0),
+        ("grounding", "ran", 52),
+        ("moderation", "skipped", 0),
         ("model_armor", "skipped", 0),
         ("output", "ran", 52),
+        ("schema", "ran", 52),
+        ("tools", "ran", 52),
+        ("harm", "ran", 52),
     ]
     assert inspection.bytes_forwarded == len("the ") + len(" of ") + 21
 

@@ -128,6 +128,19 @@ def test_money_is_held_while_a_call_runs_and_charged_when_it_ends(world: World) 
     assert admits(world.limiter(MONEY), of(0, cost=1000))
 
 
+def test_what_a_call_has_cost_counts_for_a_window_from_its_end(world: World) -> None:
+    bucket = 3600 // 12 * SECOND
+    world.clock.now = (world.clock.now // bucket + 1) * bucket - 10 * SECOND
+    limiter = world.limiter(MONEY)
+    running = limiter.reserve(CALLER, "default", of(0, cost=900))
+    world.clock.advance(30)
+    limiter.settle(running, of(0, cost=300))
+    world.clock.advance(3599)
+    assert not admits(world.limiter(MONEY), of(0, cost=701))
+    world.clock.advance(301)
+    assert admits(world.limiter(MONEY), of(0, cost=701))
+
+
 def test_a_days_budget_begins_at_midnight_of_its_zone(world: World) -> None:
     berlin = ZoneInfo("Europe/Berlin")
     # The clocks go back in this night, so the day has 25 hours.

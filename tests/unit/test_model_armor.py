@@ -125,7 +125,7 @@ def test_each_failure_is_the_fail_mode_s_business(server: ModelArmorServer, faul
             server._server.socket.close()
     found = guards.inspect_text("hello", "input")
     assert found.verdict == ("block" if fail == "closed" else "allow")
-    (run,) = found.runs
+    run = found.runs[0]
     assert (run.status, run.bytes_seen) == (f"failed_{fail}", 0)
     assert found.faults == {"model_armor": "StoreUnavailable"}
 

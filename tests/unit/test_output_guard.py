@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.guards.output import Expected, OutputGuard
+from shared.guards.forms import Expected
+from shared.guards.output import OutputGuard
 from shared.models.wire import ChatCompletion, ChatRequest
 from shared.policy.types import GuardRule
 from tests.support.chats import answer, chat, tool

@@ -71,6 +71,24 @@ def test_a_receipt_verifies_and_says_what_was_signed() -> None:
     assert verify_receipt(SIGNER.sign(without), KEYS) == without
 
 
+@pytest.mark.parametrize(
+    ("counts", "problem"),
+    [
+        ({"bytes_sent": 30}, None),
+        ({"bytes_sent": 31}, "'injection' saw 30 bytes, but 31 went on"),
+        ({"bytes_sent": None, "bytes_returned": 5}, None),
+        ({"bytes_sent": 0, "bytes_returned": 0}, None),
+    ],
+)
+def test_a_guard_that_ran_has_seen_what_went_on(counts: dict[str, int | None], problem: str | None) -> None:
+    token = SIGNER.sign(receipt(**counts))
+    if problem is None:
+        assert verify_receipt(token, KEYS).bytes_sent == counts["bytes_sent"]
+    else:
+        with pytest.raises(ReceiptInvalid, match=problem):
+            verify_receipt(token, KEYS)
+
+
 def test_a_receipt_fits_a_header() -> None:
     assert TOKEN.isascii()
     assert len(TOKEN) < 2048

@@ -184,18 +184,18 @@ def test_a_value_is_masked_before_the_model_and_turned_back_in_the_answer() -> N
     first, second = (message.content for message in inspection.request.messages)
     assert inspection.masks is not None
     nonce = inspection.masks.nonce
-    assert first == f"Write to EMAIL_1_{nonce}."
-    assert second == f"EMAIL_1_{nonce} or EMAIL_2_{nonce}?"
+    assert first == f"Write to EMAIL1{nonce}."
+    assert second == f"EMAIL1{nonce} or EMAIL2{nonce}?"
     assert (inspection.verdict, [finding.action for finding in inspection.findings]) == ("mask", ["mask"] * 3)
     assert inspection.kept == "Write to [EMAIL].\x1e[EMAIL] or [EMAIL]?"
     assert MAIL in inspection.text
     assert MAIL not in repr(inspection) + repr(inspection.masks)
     completed = pipeline.inspect_answer(
-        answer(f"Dear EMAIL_2_{nonce}, …"), inspection.request, Background(inspection.request, masks=inspection.masks)
+        answer(f"Dear EMAIL2{nonce}, …"), inspection.request, Background(inspection.request, masks=inspection.masks)
     )
     assert completed.completion.choices[0].message.content == "Dear bob@corp.com, …"
     assert (completed.verdict, completed.findings) == ("allow", ())
-    assert completed.kept == f"Dear EMAIL_2_{nonce}, …"
+    assert completed.kept == f"Dear EMAIL2{nonce}, …"
     assert completed.bytes_forwarded == len(completed.kept.encode())
 
 
@@ -204,7 +204,7 @@ def test_placeholders_of_another_request_mean_nothing() -> None:
     assert first.masks is not None
     assert second.masks is not None
     assert first.masks.nonce != second.masks.nonce
-    foreign = f"Hello EMAIL_1_{first.masks.nonce} and EMAIL_9_{second.masks.nonce}"
+    foreign = f"Hello EMAIL1{first.masks.nonce} and EMAIL9{second.masks.nonce}"
     completed = masking().inspect_answer(
         answer(foreign), second.request, Background(second.request, masks=second.masks)
     )
@@ -214,7 +214,7 @@ def test_placeholders_of_another_request_mean_nothing() -> None:
 def test_a_nonce_is_not_one_that_the_prompt_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = iter(["BBBBBBBB", "CCCCCCCC"])
     monkeypatch.setattr("shared.guards.masking._fresh", lambda: next(drawn))
-    assert Masks("EMAIL_1_BBBBBBBB is mine").nonce == "CCCCCCCC"
+    assert Masks("EMAIL1BBBBBBBB is mine").nonce == "CCCCCCCC"
 
 
 def test_placeholders_are_taken_for_no_secret() -> None:
@@ -246,7 +246,7 @@ def test_json_is_masked_inside_its_strings_and_blocked_elsewhere() -> None:
     request = chat(messages=[{"role": "assistant", "tool_calls": [call]}, {"role": "user", "content": "and again"}])
     inspection = masking().inspect_request(request)
     assert inspection.masks is not None
-    placeholder = f"EMAIL_1_{inspection.masks.nonce}"
+    placeholder = f"EMAIL1{inspection.masks.nonce}"
     assert inspection.request.messages[0].tool_calls[0].function.arguments == f'{{"to": "{placeholder}", "n": 1}}'
     assert inspection.masks.value(placeholder) == MAIL
     call["function"]["arguments"] = '{"ann@corp.com": 1}'
@@ -258,7 +258,7 @@ def test_json_is_masked_inside_its_strings_and_blocked_elsewhere() -> None:
 def test_schemas_of_tools_are_masked_too() -> None:
     request = chat("x", tools=[tool("f", parameters={"type": "object", "description": f"ask {MAIL}"})])
     inspection = masking().inspect_request(request)
-    assert inspection.request.tools[0].function.parameters["description"].startswith("ask EMAIL_1_")
+    assert inspection.request.tools[0].function.parameters["description"].startswith("ask EMAIL1")
 
 
 def test_tool_arguments_are_turned_back_only_where_the_policy_says_so() -> None:
@@ -266,7 +266,7 @@ def test_tool_arguments_are_turned_back_only_where_the_policy_says_so() -> None:
         pipeline = masking(unmask=Unmasking(tool_arguments=told))
         inspection = pipeline.inspect_request(chat(f'Mail "{MAIL}"', tools=[tool("send")]))
         assert inspection.masks is not None
-        arguments = f'{{"to": "EMAIL_1_{inspection.masks.nonce}"}}'
+        arguments = f'{{"to": "EMAIL1{inspection.masks.nonce}"}}'
         done = pipeline.inspect_answer(
             answer(None, calls=[("send", arguments)]),
             inspection.request,

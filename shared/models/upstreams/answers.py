@@ -28,6 +28,7 @@ from shared.models.wire import (
     Choice,
     ChunkChoice,
     Delta,
+    Filtered,
     FinishReason,
     FunctionDelta,
     TokenUsage,
@@ -57,6 +58,26 @@ _FINISH_REASONS: dict[str, FinishReason] = {
     "language": "content_filter",
     "refusal": "content_filter",
 }
+
+
+_FILTERED: dict[str, Filtered] = {
+    "hate": "hate",
+    "sexual": "sexual",
+    "violence": "violence",
+    "self_harm": "self_harm",
+    "jailbreak": "jailbreak",
+    "profanity": "profanity",
+    "custom_blocklists": "blocklist",
+    "protected_material_text": "protected_material",
+    "protected_material_code": "protected_material",
+    "safety": "safety",
+    "recitation": "recitation",
+    "blocklist": "blocklist",
+    "prohibited_content": "prohibited",
+    "spii": "personal_data",
+    "language": "language",
+}
+"""Providers' names of what their filters find."""
 
 
 class _Usage(Struct):
@@ -90,6 +111,7 @@ class _Choice(Struct):
     message: _Message | None = None
     delta: _Message | None = None
     finish_reason: str | None = None
+    content_filter_results: Any = None
 
 
 class _PromptFeedback(Struct):
@@ -182,6 +204,7 @@ class ChunkReader:
                 tool_calls=calls or None,
             ),
             _finish_reason(choice.finish_reason, called=index in self._calls),
+            filtered=_filtered(choice),
         )
 
     def _tool_call(self, choice: int, call: _ToolCall) -> ToolCallDelta:
@@ -216,6 +239,7 @@ def _choice(index: int, choice: _Choice) -> Choice:
         index,
         AnswerMessage(content=said.content, refusal=said.refusal, tool_calls=calls or UNSET),
         _finish_reason(choice.finish_reason, called=bool(calls)) or "stop",
+        filtered=_filtered(choice),
     )
 
 
@@ -229,9 +253,26 @@ def _finish_reason(given: str | None, *, called: bool) -> FinishReason | None:
     """OpenAI's name for why a choice ended; None while it goes on, ``stop`` for a reason that is not known."""
     if not given:
         return None
-    name = given.partition(":")[0].strip().lower().removeprefix("finish_reason_").removeprefix("image_")
+    name = _reason_name(given.partition(":")[0])
     reason = _FINISH_REASONS.get(name, "stop")
     return "tool_calls" if called and reason == "stop" else reason
+
+
+def _reason_name(given: str) -> str:
+    return given.strip().lower().removeprefix("finish_reason_").removeprefix("image_")
+
+
+def _filtered(choice: _Choice) -> list[Filtered] | UnsetType:
+    """What the provider's filter found: Azure's ``content_filter_results``, or the name in Gemini's finish reason."""
+    results = choice.content_filter_results
+    names = [name for name, result in results.items() if _is_filtered(result)] if isinstance(results, dict) else []
+    names += [_reason_name(part) for part in (choice.finish_reason or "").split(":")]
+    found = sorted({_FILTERED[name] for name in names if name in _FILTERED})
+    return found or UNSET
+
+
+def _is_filtered(result: Any) -> bool:
+    return isinstance(result, dict) and (result.get("filtered") is True or result.get("detected") is True)
 
 
 def _refuse_blocked(answer: Answer) -> None:

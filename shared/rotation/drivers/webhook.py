@@ -32,6 +32,9 @@ from shared.stores.secrets import Secret
 _PREFIX = b"whsec_"
 """What a secret begins with whose base64 follows, as Standard Webhooks writes them down."""
 
+_MOST_REFERENCE_CHARACTERS = 512
+"""References stand in the rotation document, which must stay small."""
+
 _GONE = frozenset({404, 410})
 
 
@@ -83,7 +86,7 @@ class Webhook:
     def create(self, attempt_id: str) -> NewKey:
         """See ``Driver``."""
         made = self._api.decoded(self._ask("create", deadline(), attempt=attempt_id), _Made, statuses=(200, 201))
-        if not made.reference:
+        if not 0 < len(made.reference) <= _MOST_REFERENCE_CHARACTERS:
             raise ProviderRefused("The webhook names no reference of the key, by which it could be revoked.")
         return NewKey(new_key(made.value), made.reference)
 

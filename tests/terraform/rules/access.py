@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from tests.support.terraform import Plan, Resource
-from tests.terraform.rules.reading import Rule, functions, is_whole
+from tests.terraform.rules.reading import PROJECT, Rule, functions, is_whole
 
 _GRANTS = yaml.safe_load((Path(__file__).parent.parent / "grants.yaml").read_text())
 _NAMED_BY = (
@@ -84,7 +84,20 @@ def every_function_has_an_account_of_its_own(plan: Plan) -> Iterator[str]:
             yield f"{email} is not made here"
 
 
+def every_account_that_is_granted_something_is_made(plan: Plan) -> Iterator[str]:
+    made = {f"{each.values['account_id']}@{PROJECT}" for each in plan.of("service_account")}
+    for member in grants(plan) if is_whole(plan) else ():
+        if member.endswith(f"@{PROJECT}") and member not in made:
+            yield f"{member} is granted something and not made"
+    if is_whole(plan) and f"wardgate-operator@{PROJECT}" not in made:
+        yield "operators have no account"
+
+
 def the_labeller_can_only_label(plan: Plan) -> Iterator[str]:
+    roles = {each.values["role"] for each in plan.of("secret_manager_secret_iam_member")}
+    made = {f"projects/{PROJECT}/roles/{each.values['role_id']}" for each in plan.of("project_iam_custom_role")}
+    if not {role for role in roles if role.startswith("projects/")} <= made:
+        yield f"of the roles {sorted(roles)} only {sorted(made)} are made"
     for role in plan.of("project_iam_custom_role"):
         if sorted(role.values["permissions"]) != ["secretmanager.secrets.get", "secretmanager.secrets.update"]:
             yield f"{role.address} has {role.values['permissions']}"
@@ -110,6 +123,7 @@ RULES: list[Rule] = [
     nothing_grants_too_much,
     no_secret_is_in_the_state,
     every_function_has_an_account_of_its_own,
+    every_account_that_is_granted_something_is_made,
     the_labeller_can_only_label,
     conditions_say_what_their_titles_say,
 ]

@@ -54,8 +54,8 @@ def schedules_arrive(plan: Plan) -> Iterator[str]:
         account = "wardgate-scheduler@my-project.iam.gserviceaccount.com"
         token = {"audience": url(function), "service_account_email": account}
         yield from differs(job, token, "http_target", "oidc_token")
-        if not job.block("retry_config").get("retry_count"):
-            yield f"{name} is not tried again"
+        again = {"retry_count": 1, "min_backoff_duration": "15s", "max_backoff_duration": "60s"}
+        yield from differs(job, again, "retry_config")
         if job.values.get("paused"):
             yield f"{name} is paused"
 

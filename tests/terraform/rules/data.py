@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -29,6 +30,10 @@ def buckets_are_closed(plan: Plan) -> Iterator[str]:
         yield from differs(each, {"force_destroy": each.name == "sources"})
         if each.name == "sources":
             yield from differs(each, {"enabled": True}, "versioning")
+            yield from differs(each, {"days_since_noncurrent_time": 30}, "lifecycle_rule", "condition")
+            yield from differs(each, {"type": "Delete"}, "lifecycle_rule", "action")
+    if is_whole(plan) and {each.name for each in plan.of("storage_bucket")} != {"evidence", "sources"}:
+        yield "there are other buckets than those of sources and evidence"
 
 
 def evidence_is_retained(plan: Plan) -> Iterator[str]:
@@ -38,9 +43,11 @@ def evidence_is_retained(plan: Plan) -> Iterator[str]:
         policy = each.block("retention_policy")
         if int(policy.get("retention_period") or 0) < 400 * 86_400:
             yield f"{each.address} keeps evidence for {policy.get('retention_period')} s"
-        for rule in each.values.get("lifecycle_rule") or []:
-            if rule["action"][0]["type"] == "Delete":
-                yield f"{each.address} deletes evidence"
+        cheaper = {"type": "SetStorageClass", "storage_class": "COLDLINE"}  # and never deleted
+        yield from differs(each, cheaper, "lifecycle_rule", "action")
+        yield from differs(each, {"age": 60, "matches_prefix": ["archive/"]}, "lifecycle_rule", "condition")
+        if len(each.values["lifecycle_rule"]) != 1:
+            yield f"{each.address} has other rules"
     for each in plan.of("logging_project_bucket_config"):
         if (each.values.get("retention_days") or 0) < 400:
             yield f"{each.address} keeps audit logs for {each.values.get('retention_days')} days"
@@ -75,22 +82,23 @@ def audit_logs_are_kept(plan: Plan) -> Iterator[str]:
 
 def the_warehouse_is_the_codes(plan: Plan) -> Iterator[str]:
     for dataset in plan.of("bigquery_dataset"):
-        if not dataset.values.get("default_partition_expiration_ms"):
-            yield f"{dataset.address} keeps rows for ever"
+        if is_whole(plan):
+            yield from differs(dataset, {"default_partition_expiration_ms": 400 * 86_400_000})
         yield from differs(dataset, {"delete_contents_on_destroy": False, "max_time_travel_hours": "168"})
     for table in plan.of("bigquery_table"):
         if table.name != "rows":
             if f"`{PROJECT}.{table.values['dataset_id']}.audit`" not in table.block("view").get("query", ""):
                 yield f"{table.address} does not read the table"
             yield from differs(table, {"use_legacy_sql": False}, "view")
+            yield from differs(table, {"deletion_protection": True})
             continue
         schema = json.loads((ROOT / "docs/schemas/warehouse.json").read_text())
         if json.loads(table.values["schema"]) != schema:
             yield f"{table.address} has not the columns of docs/schemas/warehouse.json"
         yield from differs(table, {"clustering": ["tenant", "key_id"], "deletion_protection": True})
         yield from differs(table, {"type": "DAY", "field": "day"}, "time_partitioning")
-        if not table.block("time_partitioning").get("expiration_ms"):
-            yield f"{table.address} keeps rows for ever"
+        if is_whole(plan):
+            yield from differs(table, {"expiration_ms": 400 * 86_400_000}, "time_partitioning")
     if is_whole(plan) and {each.values["table_id"] for each in plan.of("bigquery_table")} != {
         "audit",
         "events",
@@ -111,6 +119,8 @@ def the_document_store_is_protected(plan: Plan) -> Iterator[str]:
         }
         yield from differs(each, protected)
         backups = [backup for backup in plan.of("firestore_backup_schedule") if backup.values.get("daily_recurrence")]
+        for backup in backups:
+            yield from differs(backup, {"database": each.values["name"]})
         if not backups or int(backups[0].values["retention"].rstrip("s")) < 7 * 86_400:
             yield f"{each.address} has no daily backup of a week"
 
@@ -119,6 +129,7 @@ _NAMED = re.compile(r"""(?:^_?COLLECTION(?:: \w+)? = |\bf)"([a-z_]+)(?:"$|/\{)""
 _NOT_DEPLOYED = ("limits_", "stores/")
 
 
+@functools.cache
 def collections() -> tuple[set[str], set[str]]:
     """The collections that the code names, and those of them whose documents it lets expire."""
     named, expiring = set(), set()
@@ -174,6 +185,8 @@ def secrets_are_those_of_the_code(plan: Plan) -> Iterator[str]:
             yield from differs(each, {"name": f"projects/{PROJECT}/topics/wardgate-reminders"}, "topics")
         if not each.block("rotation").get("next_rotation_time"):
             yield f"{each.address} is never due"
+        if not encrypts(plan) and not each.block("replication").get("auto"):
+            yield f"{each.address} is not replicated by Google"
         if encrypts(plan) and is_whole(plan):
             replica = each.block("replication", "user_managed", "replicas")
             if replica.get("location") != REGION:
@@ -193,7 +206,8 @@ def keys_are_kept(plan: Plan) -> Iterator[str]:
         yield from differs(each, {"destroy_scheduled_duration": "2592000s"})
         if each.name == "signing":
             yield from differs(each, {"purpose": "ASYMMETRIC_SIGN"})
-            yield from differs(each, {"algorithm": "EC_SIGN_ED25519"}, "version_template")
+            version = {"algorithm": "EC_SIGN_ED25519", "protection_level": "SOFTWARE"}
+            yield from differs(each, version, "version_template")
         else:
             yield from differs(each, {"purpose": "ENCRYPT_DECRYPT", "rotation_period": "7776000s"})
     for each in plan.of("kms_crypto_key", "kms_key_ring"):
@@ -231,7 +245,7 @@ def all_data_has_the_key_that_was_asked_for(plan: Plan) -> Iterator[str]:
 
 def services_are_on(plan: Plan) -> Iterator[str]:
     on = {each.values["service"].removesuffix(".googleapis.com"): each for each in plan.of("project_service")}
-    if not on:
+    if not is_whole(plan):
         return
     used = {
         "artifactregistry": "artifact_registry_repository",
@@ -274,9 +288,16 @@ def images_are_scanned(plan: Plan) -> Iterator[str]:
     for each in plan.of("artifact_registry_repository"):
         yield from differs(each, {"format": "DOCKER", "location": REGION})
         yield from differs(each, {"enablement_config": "INHERITED"}, "vulnerability_scanning_config")
-        actions = {policy["action"] for policy in each.values.get("cleanup_policies") or []}
-        if actions != {"KEEP", "DELETE"}:
-            yield f"{each.address} keeps all images or none"
+        cleaning = {rule["action"]: rule for rule in each.values.get("cleanup_policies") or []}
+        kept = (cleaning.get("KEEP", {}).get("most_recent_versions") or [{}])[0].get("keep_count")
+        gone = (cleaning.get("DELETE", {}).get("condition") or [{}])[0].get("older_than")
+        if (kept, gone) != (10, "7776000s"):
+            yield f"{each.address} keeps {kept} images and deletes those that are older than {gone}"
+
+
+def _has_labels(labels: dict[str, str], name: str) -> bool:
+    own = {"environment": "production"} if name.endswith("/production") else {}
+    return {**labels, **own, "app": "wardgate"} == labels
 
 
 def everything_is_labelled(plan: Plan) -> Iterator[str]:
@@ -284,7 +305,7 @@ def everything_is_labelled(plan: Plan) -> Iterator[str]:
         return
     for each in plan.resources:
         of_its_own_kind = each.type == "google_monitoring_notification_channel"
-        if "labels" in each.values and not of_its_own_kind and (each.values["labels"] or {}).get("app") != "wardgate":
+        if "labels" in each.values and not of_its_own_kind and not _has_labels(each.values["labels"] or {}, plan.name):
             yield f"{each.address} has labels {each.values['labels']}"
 
 

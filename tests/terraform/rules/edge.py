@@ -17,11 +17,26 @@ from tests.terraform.rules.reading import (
     is_whole,
 )
 
+_EDGE = {
+    *("backend_service.guard", "region_network_endpoint_group.guard", "security_policy.this", "ssl_policy.this"),
+    *("global_address.this", "managed_ssl_certificate.this", "target_https_proxy.this", "url_map.https"),
+    *("global_forwarding_rule.https", "global_forwarding_rule.redirect", "target_http_proxy.redirect"),
+    "url_map.redirect",
+}
+
 
 def only_https_is_served(plan: Plan) -> Iterator[str]:
     if not has_edge(plan):
         return
+    edge = [each for each in plan.resources if each.module == "edge"]
+    made = {f"{each.type.removeprefix('google_compute_')}.{each.name}" for each in edge}
+    if is_whole(plan) and made != _EDGE:
+        yield f"the edge differs in {sorted(made ^ _EDGE)}"
     (certificate,) = plan.of("compute_managed_ssl_certificate")
+    if not certificate.values.get("name", "").startswith("wardgate-"):
+        yield "a certificate for other domains could not take this one's place"
+    for address in plan.of("compute_global_address"):
+        yield from differs(address, {"address_type": "EXTERNAL", "ip_version": "IPV4"})
     (policy,) = plan.of("compute_ssl_policy")
     yield from differs(policy, {"profile": "RESTRICTED", "min_tls_version": "TLS_1_2"})
     if not certificate.block("managed").get("domains"):
@@ -37,6 +52,8 @@ def only_https_is_served(plan: Plan) -> Iterator[str]:
     (backend,) = plan.of("compute_backend_service")
     yield from differs(backend, {"load_balancing_scheme": "EXTERNAL_MANAGED", "protocol": "HTTPS"})
     yield from differs(backend, {"enable": True, "sample_rate": 1}, "log_config")
+    if not backend.values.get("backend"):
+        yield "nothing stands behind the load balancer"
     if not any("Strict-Transport-Security" in header for header in backend.values["custom_response_headers"] or []):
         yield "browsers are not told to stay with HTTPS"
     (group,) = plan.of("compute_region_network_endpoint_group")
@@ -54,7 +71,7 @@ def cloud_armor_looks_first(plan: Plan) -> Iterator[str]:
         yield from differs(policy, {"type": "CLOUD_ARMOR"})
         yield from differs(policy, {"json_parsing": "STANDARD", "log_level": "NORMAL"}, "advanced_options_config")
         adaptive = policy.block("adaptive_protection_config", "layer_7_ddos_defense_config")
-        if adaptive.get("enable") is not True:
+        if (adaptive.get("enable"), adaptive.get("rule_visibility")) != (True, "STANDARD"):
             yield "Cloud Armor does not learn"
         rules = sorted(policy.values["rule"], key=lambda rule: rule["priority"])
         waf, (rate, default) = rules[:-2], rules[-2:]
@@ -65,8 +82,13 @@ def cloud_armor_looks_first(plan: Plan) -> Iterator[str]:
             *("rate_based_ban", "IP", "deny(429)", "allow"),
         ):
             yield "the rate of one address is not limited"
-        if rate.get("preview") or rate["match"][0]["config"][0]["src_ip_ranges"] != ["*"]:
-            yield "the rate rule is not for everybody"
+        everybody = [{"versioned_expr": "SRC_IPS_V1", "config": [{"src_ip_ranges": ["*"]}]}]
+        for rule in (rate, default):
+            match = [{name: rule["match"][0].get(name) for name in ("versioned_expr", "config")}]
+            if rule.get("preview") or match != everybody:
+                yield f"rule {rule['priority']} is not for everybody"
+        if rate["priority"] != 2000:
+            yield f"the rate rule comes at {rate['priority']}"
         if (limit["count"], limit["interval_sec"], ban["count"], ban["interval_sec"]) != (600, 60, 3000, 60):
             yield f"the rate is {limit}, the ban {ban}"
         if options["ban_duration_sec"] != 300:
@@ -83,7 +105,7 @@ def _waf(rules: list[dict]) -> Iterator[str]:
         if rule["action"] != "deny(403)" or rule.get("rate_limit_options"):
             yield f"{expression} does {rule['action']}"
         to_api = expression.startswith("request.path.startsWith('/v1/') && ")
-        if bool(rule.get("preview")) != to_api:
+        if rule.get("preview") is not to_api:
             yield f"{expression} is {'only reported' if rule.get('preview') else 'enforced on prompts'}"
         if "'sensitivity': 1" not in expression:
             yield f"{expression} is of another sensitivity"
@@ -97,6 +119,8 @@ def _waf(rules: list[dict]) -> Iterator[str]:
         expected |= {signature, f"!{signature}"}
     if set(seen) != expected:
         yield f"Cloud Armor's rules differ in {sorted(set(seen) ^ expected)}"
+    if sorted(rule["priority"] for rule in rules) != [1000, 1010, 1020, 1100, 1110, 1200, 1210]:
+        yield f"Cloud Armor's rules are in another order: {sorted(rule['priority'] for rule in rules)}"
 
 
 def the_network_leads_to_google_alone(plan: Plan) -> Iterator[str]:
@@ -109,15 +133,16 @@ def the_network_leads_to_google_alone(plan: Plan) -> Iterator[str]:
         yield from differs(network, {"auto_create_subnetworks": False, "routing_mode": "REGIONAL"})
     (subnetwork,) = plan.of("compute_subnetwork")
     yield from differs(subnetwork, {"private_ip_google_access": True, "region": REGION, "purpose": "PRIVATE"})
-    if not subnetwork.block("log_config"):
-        yield "flows are not logged"
+    yield from differs(subnetwork, {"ip_cidr_range": "10.90.0.0/24"})
+    sampled = {"aggregation_interval": "INTERVAL_10_MIN", "flow_sampling": 0.1, "metadata": "EXCLUDE_ALL_METADATA"}
+    yield from differs(subnetwork, sampled, "log_config")
     (zone,) = plan.of("dns_managed_zone")
     yield from differs(zone, {"dns_name": "run.app.", "visibility": "private"})
-    if not zone.values.get("private_visibility_config"):
+    if not zone.block("private_visibility_config").get("networks"):
         yield "the zone is seen by no network"
     (record,) = plan.of("dns_record_set")
     addresses = [f"199.36.153.{last}" for last in (8, 9, 10, 11)]
-    yield from differs(record, {"name": "*.run.app.", "type": "A", "rrdatas": addresses})
+    yield from differs(record, {"name": "*.run.app.", "type": "A", "rrdatas": addresses, "ttl": 300})
     walls = {each.name: each for each in plan.of("compute_firewall")}
     google = {"direction": "EGRESS", "destination_ranges": ["199.36.153.8/30"], "priority": 1000}
     yield from differs(walls["allow_google"], google)

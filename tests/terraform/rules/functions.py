@@ -35,6 +35,9 @@ _FOLDERS = sorted(path.parent.name for path in ROOT.glob("functions/*/main.py"))
 _OF_EVERY_FUNCTION = {"GOOGLE_CLOUD_PROJECT", "THREADS"}
 """What the log and functions-framework read."""
 
+_LEAST = {"guard": 20, "model": 20, "audit_archive": 10, "audit_warehouse": 10, "audit_alerts": 10}
+"""With fewer instances they would not keep up with guard's."""
+
 _SPARINGLY = {"audit_seal": 1}
 """Two seals at once are sound, and a waste."""
 
@@ -99,6 +102,8 @@ def functions_are_bounded(plan: Plan) -> Iterator[str]:
         service = function.block("service_config")
         if not 1 <= (service.get("max_instance_count") or 0) <= 100:
             yield f"{name} has no bound on its instances"
+        if is_whole(plan) and "scaled" not in plan.name and service.get("max_instance_count", 0) < _LEAST.get(name, 2):
+            yield f"{name} may have only {service.get('max_instance_count')} instances"
         if service.get("min_instance_count") is None:
             yield f"{name} does not say how many instances are kept"
         if not 1 <= (service.get("timeout_seconds") or 0) <= 3600:

@@ -27,7 +27,7 @@ def differs(resource: Resource, expected: dict[str, Any], *path: str) -> Iterato
 
 def is_whole(plan: Plan) -> bool:
     """Whether it is of a whole environment, not of one module."""
-    return any(True for _ in plan.of("project_service"))
+    return len(functions(plan)) > 1 or any(True for _ in plan.of("project_service"))
 
 
 _POLICIES = {
@@ -88,6 +88,7 @@ def encrypts(plan: Plan) -> bool:
     return any(key.key == "data" for key in plan.of("kms_crypto_key"))
 
 
+@functools.cache
 def called_with(function: str, call: str) -> Any:
     """The first argument of a call in a function's ``main.py``, which must be a literal."""
     tree = ast.parse((ROOT / f"functions/{function}/main.py").read_text())

@@ -13,6 +13,9 @@ _LONGEST = "2678400s"
 def every_topic_has_dead_letters(plan: Plan) -> Iterator[str]:
     topics = {(each.module, each.name): each.values["name"] for each in plan.of("pubsub_topic")}
     subscriptions = list(plan.of("pubsub_subscription"))
+    if is_whole(plan):
+        modules = {module for module, kind in topics if kind == "this"}
+        yield from (f"there is no topic of {name}" for name in {"alerts", "events", "reminders"} - modules)
     for (module, kind), name in topics.items():
         if kind == "dead_letters":
             continue
@@ -22,6 +25,8 @@ def every_topic_has_dead_letters(plan: Plan) -> Iterator[str]:
         if "dead_letters" not in kinds or len(kinds) < 2:
             yield f"{name} has only subscriptions for {sorted(kinds)}"
     for each in subscriptions:
+        if each.name != "push":
+            yield from differs(each, {"ack_deadline_seconds": 60})
         if each.name == "dead_letters":
             yield from differs(each, {"message_retention_duration": _LONGEST, "retain_acked_messages": True})
             continue

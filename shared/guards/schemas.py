@@ -1,0 +1,95 @@
+"""JSON Schemas that callers declare: untrusted programs, compiled by jsonschema-rs within bounds.
+
+Nothing a schema refers to is ever fetched, its patterns run in linear time (Rust's ``regex``, which has no
+look-around and no back references), no code is generated from it, and it can only be so large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Validator
+
+MOST_BYTES = 128 * 1024
+MOST_PATTERNS = 100
+MOST_PATTERN_CHARACTERS = 8192
+"""Of all patterns of one schema together: to compile one is what costs most."""
+
+_PATTERN_MEMORY = 256 * 1024
+"""Bytes for one compiled pattern."""
+
+_KEPT = 512
+"""Compiled schemas that are kept, since clients send the same tools with every request."""
+
+
+class UnusableSchema(ValueError):
+    """A schema cannot be used; the message says why, as a whole sentence."""
+
+
+class Schema(Struct, frozen=True):
+    """A compiled schema."""
+
+    validator: Validator
+
+    def allows(self, value: Any) -> bool:
+        """Whether ``value`` conforms. What nests too deep to be judged does not."""
+        try:
+            return bool(self.validator.is_valid(value))
+        except (ValueError, RecursionError):
+            return False
+
+
+def compiled(schema: dict[str, Any] | bool) -> Schema:
+    """The schema, ready for use; mostly it is there already.
+
+    Raises:
+        UnusableSchema: It is no JSON Schema, is too large, or needs what is never done.
+    """
+    found = _compiled(msgspec.json.encode(schema, order="deterministic"))
+    if isinstance(found, str):
+        raise UnusableSchema(found)
+    return found
+
+
+@lru_cache(maxsize=_KEPT)
+def _compiled(encoded: bytes) -> Schema | str:
+    """The schema, or what is wrong with it."""
+    if len(encoded) > MOST_BYTES:
+        return f"The schema has more than {MOST_BYTES} bytes."
+    schema = msgspec.json.decode(encoded)
+    patterns = list(_patterns(schema))
+    if len(patterns) > MOST_PATTERNS or sum(map(len, patterns)) > MOST_PATTERN_CHARACTERS:
+        return f"The schema has more than {MOST_PATTERNS} patterns, or {MOST_PATTERN_CHARACTERS} characters of them."
+    import jsonschema_rs  # only requests with tools or a schema pay for it
+
+    options = jsonschema_rs.RegexOptions(size_limit=_PATTERN_MEMORY, dfa_size_limit=_PATTERN_MEMORY)
+    try:
+        return Schema(
+            jsonschema_rs.validator_for(schema, offline=True, validate_formats=False, pattern_options=options)
+        )
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError, TypeError, RecursionError):
+        return (
+            "The schema cannot be used: it is not JSON Schema, refers to another document, or has a pattern with "
+            "look-around, a back reference or too many repetitions."
+        )
+
+
+def _patterns(schema: Any) -> Iterator[str]:
+    """Every pattern in a schema, and whatever looks like one."""
+    pending = [schema]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, list):
+            pending += node
+        elif isinstance(node, dict):
+            pending += node.values()
+            if isinstance(node.get("pattern"), str):
+                yield node["pattern"]
+            if isinstance(node.get("patternProperties"), dict):
+                yield from node["patternProperties"]
