@@ -51,3 +51,12 @@ resource "google_storage_bucket_iam_member" "operators" {
   role     = "roles/storage.objectViewer"
   member   = each.value
 }
+
+# How old each secret is, and how its rotation stands; not what it is.
+resource "google_secret_manager_secret_iam_member" "operators_look" {
+  for_each  = { for pair in setproduct(keys(local.operators), keys(local.secrets)) : "${pair[1]}/${pair[0]}" => pair }
+  project   = var.project
+  secret_id = module.secrets.ids[each.value[1]]
+  role      = "roles/secretmanager.viewer"
+  member    = each.value[0]
+}

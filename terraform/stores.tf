@@ -6,6 +6,7 @@ module "keys" {
   region     = var.region
   name       = var.name
   encrypt    = var.cmek
+  verifiers  = local.operators
   encrypters = local.encrypters
   sealers    = local.sealed_content ? { guard = module.function["guard"].member } : {}
   signers    = { audit_seal = module.function["audit_seal"].member }

@@ -1,6 +1,6 @@
 """rotate_secrets: an HTTP function that Cloud Scheduler calls, and Pub/Sub with Secret Manager's notifications.
 
-In production Cloud Run lets in only their service accounts, by OIDC tokens.
+In production Cloud Run lets in only their service accounts, by OIDC tokens, and whom operators grant it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from shared.errors import ApiError, ConfigurationError, MethodNotAllowed, Servic
 from shared.rotation.alerts import AlertingLog
 from shared.rotation.machine import Order
 from shared.rotation.notification import MAX_BYTES, ROTATE, read_notification
+from shared.rotation.order_request import MAX_BYTES as MAX_ORDER_BYTES
+from shared.rotation.order_request import read_order
 from shared.rotation.service import RotationService, RunReport
 from shared.stores.connect import connect_documents, connect_events, connect_secrets
 from shared.web.framework import discard_body
@@ -41,12 +43,14 @@ def _service() -> RotationService:
 
 @functions_framework.http
 def rotate_secrets(request: Request) -> Response:
-    """POST rotates what is due and reports; GET only reports; ``/notifications`` takes Secret Manager's messages;
-    ``/healthz`` says that the process serves."""
+    """POST rotates what is due and reports; GET only reports; ``/orders`` takes operators' orders to rotate now and
+    ``/notifications`` Secret Manager's messages; ``/healthz`` says that the process serves."""
     request_id = request_id_of(request.headers.get("x-request-id"), uuid4().hex)
     try:
         if request.path == "/notifications":
             return _notified(request, request_id)
+        if request.path == "/orders":
+            return _ordered(request, request_id)
         discard_body(request)  # Scheduler's call has none that matters
         if request.path == "/healthz":
             return json_response({"status": "ok"})
@@ -66,6 +70,17 @@ def _report(method: str, request_id: str) -> Response:
     report = _service().run() if method == "POST" else RunReport((), _service().status())
     overdue = sum(secret.status != "ok" for secret in report.secrets)
     log("INFO", "rotation.report", request_id=request_id, due_or_missing=overdue)
+    return json_response(report, headers={"x-request-id": request_id})
+
+
+def _ordered(request: Request, request_id: str) -> Response:
+    """Rotate now, as ``wardgate rotate run --now`` does."""
+    if request.method != "POST":
+        raise MethodNotAllowed("Send POST.", headers={"allow": "POST"})
+    asked = read_order(read_json_body(request, MAX_ORDER_BYTES, _BODY_SECONDS))
+    report = _service().run(asked.order, asked.secret)
+    for tick in report.ticks:
+        log("INFO", "rotation.ordered", request_id=request_id, secret=tick.secret, result=tick.result)
     return json_response(report, headers={"x-request-id": request_id})
 
 

@@ -6,6 +6,7 @@ Both libraries cost a cold start 15 ms and more, so each module of them is impor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import import_module
 from string import ascii_uppercase
 
@@ -13,6 +14,9 @@ _FILE_ENDINGS = frozenset(
     {"png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "py", "md", "pdf", "html", "json", "xml", "service"}
 )
 """What follows the last dot in ``image@2x.png`` and ``backup@daily.service``, which are no addresses."""
+
+_DOCUMENTATION = ("192.0.2.", "198.51.100.", "203.0.113.", "2001:db8:", "2001:0db8:")
+"""RFC 5737 and 3849."""
 
 _NUMBERS = str.maketrans({letter: str(number) for number, letter in enumerate(ascii_uppercase, 10)})
 """What letters count as in an IBAN (ISO 7064)."""
@@ -33,16 +37,7 @@ def by(module: str) -> Callable[[str, int, int], int]:
 def card(text: str, start: int, end: int) -> int:
     """A payment card's number: an issuer's range (ISO/IEC 7812) and Luhn's digit."""
     digits = "".join(filter(str.isdigit, text[start:end]))
-    two, four = int(digits[:2]), int(digits[:4])
-    issued = (
-        digits[0] == "4"
-        or 51 <= two <= 55
-        or 2221 <= four <= 2720
-        or two in (34, 37, 36, 38, 39, 62, 64, 65)
-        or four == 6011
-        or 3528 <= four <= 3589
-    )
-    return end if issued and len(set(digits)) > 1 and _is_valid("luhn", digits) else start
+    return end if _is_issued(digits) and len(set(digits)) > 1 and _is_valid("luhn", digits) else start
 
 
 def iban(text: str, start: int, end: int) -> int:
@@ -59,34 +54,37 @@ def email(text: str, start: int, end: int) -> int:
 
 
 def international_phone(text: str, start: int, end: int) -> int:
-    """A number with its country's code; a group that follows it and is none of its own is left out."""
-    return next((at for at in _shorter(text, start, end) if _is_phone(text[start:at], None)), start)
+    """A number with its country's code; a group that follows it and is none of its own is left out. Where none is in
+    use, a number as long as they are there."""
+    valid = next((at for at in _shorter(text, start, end) if _is_phone(text[start:at], None)), start)
+    return valid if valid > start or not _is_possible(text[start:end]) else end
 
 
 def national_phone(text: str, start: int, end: int) -> int:
     """A number as it is written within one of the countries whose way is known."""
-    return end if any(_is_phone(text[start:end], region) for region in _REGIONS) else start
-
-
-def us_phone(text: str, start: int, end: int) -> int:
-    """A number as it is written within North America."""
-    return end if _is_phone(text[start:end], "US") else start
+    number = text[start:end]
+    if number.count(".") == 3 and all(len(part) <= 3 for part in number.split(".")):  # an address on a network
+        return start
+    return end if any(_is_phone(number, region) for region in _REGIONS) else start
 
 
 def ip_address(text: str, start: int, end: int) -> int:
-    """An address on the public Internet: private, documentation and other special ranges are nobody's."""
+    """An address on the public Internet, or one that documentation puts for it; private ranges are nobody's."""
     from ipaddress import ip_address as parsed
 
     try:
         address = parsed(text[start:end])
     except ValueError:
         return start
-    return end if address.is_global and not address.is_multicast else start
+    public = address.is_global or text.startswith(_DOCUMENTATION, start)
+    return end if public and not address.is_multicast else start
 
 
 def nino(text: str, start: int, end: int) -> int:
     """A National Insurance number: there is no checksum, but some prefixes are never issued (HMRC, NIM39110)."""
     prefix = text[start : start + 2]
+    if prefix == "QQ":  # HMRC's own example
+        return end
     unused = prefix in ("BG", "GB", "KN", "NK", "NT", "TN", "ZZ") or prefix[0] in "DFIQUV" or prefix[1] in "DFIOQUV"
     return start if unused else end
 
@@ -101,6 +99,20 @@ def _shorter(text: str, start: int, end: int) -> Iterator[int]:
         yield end
 
 
+def _is_issued(digits: str) -> bool:
+    """Whether cards of so many digits begin so: Visa, Mastercard, American Express, Diners, Discover, JCB, UnionPay."""
+    two, four, many = int(digits[:2]), int(digits[:4]), len(digits)
+    if digits[0] == "4":
+        return many in (13, 16, 19)
+    if 51 <= two <= 55 or 2221 <= four <= 2720:
+        return many == 16
+    if two in (34, 37):
+        return many == 15
+    if two in (36, 38, 39):
+        return 14 <= many <= 19
+    return many >= 16 and (two in (62, 64, 65) or four == 6011 or 3528 <= four <= 3589)
+
+
 def _is_iban(number: str) -> bool:
     """Whether it is one; the library, which knows each country's form, is asked only if its check digits are right."""
     plain = number.replace(" ", "")
@@ -108,9 +120,15 @@ def _is_iban(number: str) -> bool:
 
 
 def _is_valid(module: str, number: str) -> bool:
+    return bool(_validator(module)(number))
+
+
+@cache
+def _validator(module: str) -> Callable[[str], bool]:
     import stdnum
 
-    return bool(import_module(f".{module}", stdnum.__name__).is_valid(number))
+    validator: Callable[[str], bool] = import_module(f".{module}", stdnum.__name__).is_valid
+    return validator
 
 
 def _is_phone(number: str, region: str | None) -> bool:
@@ -118,5 +136,14 @@ def _is_phone(number: str, region: str | None) -> bool:
 
     try:
         return phonenumbers.is_valid_number(phonenumbers.parse(number, region))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+def _is_possible(number: str) -> bool:
+    import phonenumbers
+
+    try:
+        return phonenumbers.is_possible_number(phonenumbers.parse(number))
     except phonenumbers.NumberParseException:
         return False

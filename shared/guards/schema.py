@@ -32,7 +32,7 @@ class SchemaGuard:
         """Refuse a schema that could not be enforced; call it before anything is charged.
 
         Raises:
-            BadRequest: ``invalid_schema``; names the schema.
+            BadRequest: ``invalid_json_schema``; names the schema.
         """
         if not self._refuses:
             return
@@ -40,7 +40,7 @@ class SchemaGuard:
             try:
                 compiled(schema)
             except UnusableSchema as error:
-                raise BadRequest(str(error), code="invalid_schema", param=path) from None
+                raise BadRequest(str(error), code="invalid_json_schema", param=path) from None
 
     def validate(self, choice: Choice, expected: Expected) -> Sequence[Finding]:
         """What of one choice does not conform; what is not even JSON is not told here."""
@@ -65,7 +65,7 @@ class SchemaGuard:
             value = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError):
             return
-        if not compiled(schema).allows(value):
+        if not compiled(schema).allows(value, len(text)):
             owasp = INSECURE_OUTPUT_HANDLING if kind == "schema_mismatch" else INSECURE_PLUGIN_DESIGN
             yield Finding(self.name, kind, owasp, (0, len(text)), 1.0, self._action, self._enforced, path)
 

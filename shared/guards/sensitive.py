@@ -84,7 +84,10 @@ class SensitiveGuard:
         self.name = name
         self.reach = reach
         self._most = most
-        self._policy = policy
+        self._actions = {
+            direction: {rule.kind: policy.action(rule.kind, direction) for rule in rules}
+            for direction in self.directions
+        }
         self._enforced = policy.mode == "enforce"
         self._of = {rule.id: rule for rule in rules}
         self._alone = RuleSet([_rule(rule, rule.pattern) for rule in rules if rule.words is None])
@@ -100,13 +103,14 @@ class SensitiveGuard:
         )
 
     def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
-        """What is found, in order; of several findings that begin at one place, those that no other covers."""
+        """What is found, in order."""
         found: dict[int, list[Finding]] = {}
+        actions = self._actions[context.direction]
+        near: set[tuple[int, int]] = set()
         allowance = _MOST_COSTLY if context.direction == "input" else len(text.original)
         for view in text.views:
             for rule, start, end in self._candidates(view.text):
-                action = self._policy.action(rule.kind, context.direction)
-                if action == "off":
+                if (action := actions[rule.kind]) == "off":
                     continue
                 if rule.check is not None and (allowance > 0 or not rule.costly):
                     end = rule.check(view.text, start, end)
@@ -115,25 +119,27 @@ class SensitiveGuard:
                     span = view.span(start, end)
                     finding = Finding(self.name, rule.kind, _OWASP, span, rule.score, action, self._enforced)
                     found.setdefault(span[0], []).append(finding)
-        return [finding for start in sorted(found) for finding in _uncovered(found[start])]
+                    if rule.words is None and end - start < _WIDEST:
+                        near.add(span)
+        return _told(found, near)
 
     def _candidates(self, text: str) -> Iterator[tuple[SensitiveRule, int, int]]:
         for match in self._alone.find(text):
             yield self._of[match.rule.id], match.start, min(match.end, match.start + self._most)
         if not self._needing.matches_any(text):
             return
-        seen: set[tuple[str, int]] = set()
+        reached: dict[str, int] = {}
         for words in self._words.find(text):
             rule, base = self._of[words.rule.id], words.end - 1
             near = text[base : words.end + NEAR + _WIDEST]
-            position = 0
+            position = max(reached.get(rule.id, 0) - base, 0)
             while (match := self._patterns[rule.id].search(near, position)) is not None:
                 start, end = match.span(1)
                 if start > NEAR + 1:
                     break
                 position = match.start() + 1
-                if start > 0 and (rule.id, base + start) not in seen:
-                    seen.add((rule.id, base + start))
+                reached[rule.id] = base + position
+                if start > 0:
                     yield rule, base + start, base + end
 
 
@@ -157,6 +163,25 @@ def _compiled(pattern: str) -> re2._Regexp:
 
 
 _GRAVITY = {"block": 3, "redact": 2, "mask": 1, "flag": 0}
+
+
+def _told(found: dict[int, list[Finding]], near: set[tuple[int, int]]) -> list[Finding]:
+    """What is found, in order, without what another finding covers.
+
+    Args:
+        found: By where it begins.
+        near: Spans that every window shows which shows a part of them: only these count as covering.
+    """
+    told: list[Finding] = []
+    covered = gravity = 0
+    for start in sorted(found):
+        for finding in _uncovered(found[start]):
+            end, graver = finding.span[1], _GRAVITY[finding.action]
+            if end > covered or graver > gravity:
+                told.append(finding)
+                if end > covered and finding.span in near:
+                    covered, gravity = end, graver
+    return told
 
 
 def _uncovered(findings: Sequence[Finding]) -> list[Finding]:

@@ -67,7 +67,7 @@ def load_policy(path: Path | None = None) -> Policy:
     """
     source = path or DEFAULT_POLICY
     try:
-        tree = yaml.load(source.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a subclass of SafeLoader
+        tree = yaml.load(source.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # nosec B506  # a subclass of SafeLoader
     except OSError as error:
         raise ConfigurationError([Fault(str(source), f"cannot be read: {error.strerror}.")]) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:

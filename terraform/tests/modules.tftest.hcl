@@ -279,6 +279,7 @@ run "keys_for_data" {
     encrypt    = true
     encrypters = { storage = "serviceAccount:service-123456789012@gs-project-accounts.iam.gserviceaccount.com" }
     sealers    = { guard = "serviceAccount:guard@example.com" }
+    verifiers  = { auditor = "user:auditor@example.com" }
   }
 
   assert {
@@ -288,6 +289,10 @@ run "keys_for_data" {
   assert {
     condition     = join(" ", keys(google_kms_crypto_key_iam_member.sealers)) == "guard"
     error_message = "Who seals may use the key for it."
+  }
+  assert {
+    condition     = google_kms_crypto_key_iam_member.verifiers["auditor"].role == "roles/cloudkms.publicKeyViewer"
+    error_message = "Who verifies reads the public key, and cannot sign."
   }
 }
 

@@ -109,6 +109,42 @@ def test_a_key_that_leaked_ends_with_the_command(world: World, capsys: pytest.Ca
         assert events[-3:] == ["stored", "promoted", "disabled"]
 
 
+def order(world: World, body: Any, method: str = "POST") -> tuple[int, Any]:
+    answer = HTTP.request(method, f"{world.function.url}/orders", json=body, timeout=60)
+    return answer.status, answer.json()
+
+
+def test_an_operator_who_may_read_no_secret_orders_it_from_the_function(world: World) -> None:
+    leaked = world.webhook.values[-1]
+    status, report = order(world, {"secret": "hook-key", "revoke_immediately": True})
+    assert status == 200
+    assert [(tick["secret"], tick["result"], tick["state"]) for tick in report["ticks"]] == [
+        ("hook-key", "promoted", "DISABLED")
+    ]
+    assert not world.webhook.accepts(leaked)
+    assert world.webhook.accepts(world.webhook.values[-1])
+    for result in ("promoted", "in_grace"):
+        _, report = order(world, {"secret": "api-key-pepper"})
+        assert report["ticks"][0]["result"] == result
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"secret": "no-such"}, 404, "secret_not_found"),
+        ({"secret": 1}, 400, "invalid_value"),
+        ({"now": True}, 400, "unsupported_parameter"),
+        ([], 400, "invalid_value"),
+    ],
+)
+def test_what_is_no_order_is_refused(world: World, body: Any, status: int, code: str) -> None:
+    made = len(world.webhook.values) + len(world.openai.values)
+    refused, answer = order(world, body)
+    assert (refused, answer["error"]["code"]) == (status, code)
+    assert order(world, {}, "PUT")[0] == 405
+    assert len(world.webhook.values) + len(world.openai.values) == made
+
+
 def test_a_provider_that_fails_is_told_and_the_others_go_on(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.openai.admin_keys = ("sk-admin-of-others",)
     world.webhook.faults.extend([500] * 10)

@@ -23,7 +23,13 @@ names = st.text(st.characters(codec="utf-8", exclude_characters="."), min_size=1
 times = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  # bounds are naive
 scalars = st.none() | st.booleans() | integers | st.floats() | st.text(max_size=200) | st.binary(max_size=200) | times
 values = st.recursive(
-    scalars, lambda inner: st.lists(scalars, max_size=3) | st.dictionaries(names, inner, max_size=3), max_leaves=8
+    scalars,
+    # A list holds no list, but it may hold dicts that do, as a key's document and a secret's rotation have them.
+    lambda inner: (
+        st.lists(scalars | st.dictionaries(names, inner, max_size=3), max_size=3)
+        | st.dictionaries(names, inner, max_size=3)
+    ),
+    max_leaves=8,
 )
 paths = st.from_regex(r"[a-z]{1,8}/[a-zA-Z0-9]{1,40}", fullmatch=True)
 moments = st.integers(-(10**18), 4 * 10**18).map(lambda microseconds: microseconds // 1000 * 1000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -12,8 +13,9 @@ from markdown_it.token import Token
 from shared.guards.addresses import RUNNING, read_address
 from shared.guards.answer import assemble
 from shared.guards.pipeline import Pipeline
+from shared.guards.port import Background
 from shared.guards.stream import AnswerStream
-from shared.policy.types import GuardRule, Guards, LinksRule, MarkupRule, SuspiciousRule
+from shared.policy.types import CanaryRule, GuardRule, Guards, LinksRule, MarkupRule, SuspiciousRule
 from shared.text.html_tags import attributes, tags
 from tests.support.chats import answer, chat, stream_of
 
@@ -116,6 +118,39 @@ def test_a_stream_becomes_what_the_whole_becomes(pieces: list[str]) -> None:
         assert isinstance(stream.hold_back, int)
     assert shown == content
     assert stream.inspection().findings == whole.findings
+
+
+CANARY = "knpqzrcxvbmwyhtd"
+SHIPPED = Pipeline(Guards(canary=CanaryRule(action="redact")))
+SECRETS = (
+    CANARY,
+    CANARY[::-1],
+    " ".join(CANARY[:8]),
+    "ann@mail.example ",
+    "AKIAIOSFODNN7EXAMPLE",
+    "4111 1111 1111 1111",
+    "x",
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.sampled_from(PIECES + SECRETS), max_size=12).map("".join),
+    st.lists(st.integers(0, 400), max_size=12),
+)
+def test_all_guards_that_ship_agree_on_streams(text: str, cuts: list[int]) -> None:
+    places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    background = Background(chat("x"), "a prompt", CANARY)
+    whole = SHIPPED.inspect_answer(answer(text), chat("x"), background)
+    content = whole.completion.choices[0].message.content or ""
+    stream = AnswerStream(SHIPPED, chat("x"), Background(chat("x"), "a prompt", CANARY))
+    sent = []
+    for chunk in stream_of([text[start:end] for start, end in pairwise(places)]):
+        sent += stream.feed(chunk)
+        shown = "".join(choice.message.content or "" for choice in assemble(sent).choices)
+        assert content.startswith(shown), f"{text!r} {cuts!r} {shown!r} {content!r}"
+    assert shown == content
+    assert CANARY not in shown
 
 
 @settings(max_examples=200, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -79,6 +80,17 @@ def test_what_is_redacted_never_leaves_and_the_rest_is_the_redacted_whole(pieces
     assert inspection.findings == whole.findings
     assert (inspection.runs, inspection.verdict, inspection.text) == (whole.runs, whole.verdict, whole.text)
     assert (inspection.bytes_forwarded, inspection.kept) == (whole.bytes_forwarded, whole.kept)
+
+
+@pytest.mark.parametrize("before", ["", "So: ", "12 AB 3"])
+def test_every_example_is_cut_letter_by_letter_as_in_the_whole(before: str) -> None:
+    request = chat("x")
+    for text in EXAMPLES:
+        written = f"{before}{text} and so on, +1 "
+        whole = content(HIDING.inspect_answer(answer(written), request).completion)
+        seen, _ = streamed(HIDING, list(written), request)
+        assert seen[-1] == whole, text
+        assert all(whole.startswith(shown) for shown in seen), text
 
 
 @settings(max_examples=80, deadline=None)
@@ -189,6 +201,19 @@ def test_streams_are_unmasked_as_the_whole(pieces: list[str], pipeline: Pipeline
     inspection = stream.inspection()
     assert (inspection.text, inspection.kept) == (whole.text, whole.kept)
     assert (inspection.runs, inspection.bytes_forwarded) == (whole.runs, whole.bytes_forwarded)
+
+
+@settings(max_examples=50, deadline=None)
+@given(split(ANSWERS.map(lambda text: json.dumps({"a": text, MAIL: [1, text]}))))
+def test_answers_in_json_are_unmasked_as_the_whole(pieces: list[str]) -> None:
+    request = chat("x", response_format={"type": "json_object"})
+    whole = ALL.inspect_answer(answer("".join(pieces)), request, Background(request, masks=MASKS))
+    seen, stream = streamed(ALL, pieces, request, MASKS)
+    assert set(seen[:-1]) <= {""}
+    assert seen[-1] == content(whole.completion)
+    assert stream.inspection().kept == whole.kept
+    if seen[-1]:
+        assert MAIL in json.loads(seen[-1])
 
 
 @settings(max_examples=80, deadline=None)

@@ -130,7 +130,7 @@ def test_schemas_that_cannot_be_enforced_are_refused(schema: dict[str, Any]) -> 
     ):
         with pytest.raises(BadRequest) as refused:
             PIPELINE.check_request(request)
-        assert (refused.value.code, refused.value.param) == ("invalid_schema", path)
+        assert (refused.value.code, refused.value.param) == ("invalid_json_schema", path)
         for rule in ({"fail": "open"}, {"mode": "monitor"}, {"mode": "off"}):
             Pipeline(Guards(schema=GuardRule(**rule))).check_request(request)
 
@@ -145,6 +145,13 @@ def test_a_schema_that_cannot_be_enforced_is_reported_where_it_was_let_in() -> N
 def test_a_schema_can_only_be_so_large() -> None:
     with pytest.raises(UnusableSchema, match="more than 131072 bytes"):
         compiled({"enum": ["x" * MOST_BYTES]})
+
+
+def test_much_work_is_the_fail_mode_s_business() -> None:
+    large = {"items": {"allOf": [{"minimum": -number} for number in range(5000)]}}
+    made = answer("[" + ",".join(["1"] * 30_000) + "]")
+    inspection = PIPELINE.inspect_answer(made, structured(large))
+    assert (inspection.verdict, inspection.faults) == ("block", {"schema": "TooMuchWork"})
 
 
 def test_nothing_is_fetched() -> None:

@@ -23,7 +23,7 @@ from shared.guards.unmasking import unmask, unmask_json
 from shared.identity.key_format import new_key
 from shared.models.wire import ChatRequest
 from shared.policy.sensitive import DEFAULTS
-from shared.policy.types import GuardRule, Guards, KindRule, PiiRule, SecretsRule, Unmasking
+from shared.policy.types import GuardRule, Guards, KindRule, PiiRule, SecretsRule, SuspiciousRule, Unmasking
 from shared.stores.secrets import Secret
 from shared.text.canonical import canonicalise
 from tests.support.chats import answer, chat, tool
@@ -32,6 +32,14 @@ RULES = secret_rules.RULES + pii.RULES
 TELLING = KindRule(prompts="flag", answers="flag")
 GUARDS = {"secrets": secrets_guard(SecretsRule()), "pii": pii_guard(PiiRule())}
 DEFAULT = Pipeline(Guards())
+REDACTING = Pipeline(
+    Guards(
+        injection=GuardRule(mode="off"),
+        suspicious=SuspiciousRule(mode="off"),
+        secrets=SecretsRule(prompts="redact"),
+        pii=PiiRule(prompts="redact"),
+    )
+)
 MAIL, KEY = "ann@corp.com", "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
 
 
@@ -175,6 +183,25 @@ def test_hostile_texts_are_got_through(text: str) -> None:
         guard.inspect(canonicalise(text), Context("input"))
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.one_of(st.sampled_from("aé的 \n1-@."), st.sampled_from([t for r in RULES for t in r.matches])), max_size=6
+    )
+)
+def test_nothing_but_what_was_found_is_taken_out(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    inspection = REDACTING.inspect_request(chat(text))
+    left, at = [], 0
+    for start, end in sorted(finding.span for finding in inspection.findings):
+        if start >= at:
+            left.append(text[at:start])
+        at = max(at, end)
+    left.append(text[at:])
+    assert inspection.request.messages[0].content == "[FILTERED]".join(left)
+    assert inspection.bytes_forwarded == sum(len(piece.encode()) for piece in left)
+
+
 # --- masking --------------------------------------------------------------------------------------
 
 
@@ -197,6 +224,33 @@ def test_a_value_is_masked_before_the_model_and_turned_back_in_the_answer() -> N
     assert (completed.verdict, completed.findings) == ("allow", ())
     assert completed.kept == f"Dear EMAIL2{nonce}, …"
     assert completed.bytes_forwarded == len(completed.kept.encode())
+
+
+def tool_result(content: str) -> list[dict[str, Any]]:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    return [{"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c1", "content": content}]
+
+
+@pytest.mark.parametrize(
+    ("messages", "roles", "comes_back"),
+    [
+        ([{"role": "system", "content": f"The key is {KEY}."}], None, False),
+        ([{"role": "system", "content": f"The key is {KEY}."}], ["user", "system"], True),
+        (tool_result(KEY), None, False),
+        (tool_result(KEY), ["tool"], True),
+        ([*tool_result(KEY), {"role": "user", "content": f"It is {KEY}!"}], None, True),
+        ([{"role": "assistant", "content": f"I said {KEY}."}], None, True),
+        ([{"role": "user", "content": [{"type": "text", "text": KEY}]}], None, True),
+    ],
+)
+def test_only_who_wrote_a_value_has_it_back(messages: list[Any], roles: Any, comes_back: bool) -> None:
+    pipeline = Pipeline(Guards(unmask=Unmasking() if roles is None else Unmasking(roles=roles)))
+    inspection = pipeline.inspect_request(chat(messages=[*messages, {"role": "user", "content": "What is the key?"}]))
+    assert inspection.masks is not None
+    said = f"It is GITHUBTOKEN1{inspection.masks.nonce}."
+    background = Background(inspection.request, masks=inspection.masks)
+    answered = pipeline.inspect_answer(answer(said), inspection.request, background).completion
+    assert answered.choices[0].message.content == (f"It is {KEY}." if comes_back else said)
 
 
 def test_placeholders_of_another_request_mean_nothing() -> None:
@@ -243,7 +297,8 @@ def test_json_is_masked_inside_its_strings_and_blocked_elsewhere() -> None:
         "type": "function",
         "function": {"name": "f", "arguments": '{"to": "ann\\u0040corp.com", "n": 1}'},
     }
-    request = chat(messages=[{"role": "assistant", "tool_calls": [call]}, {"role": "user", "content": "and again"}])
+    again = {"role": "user", "content": f"to {MAIL} again"}
+    request = chat(messages=[{"role": "assistant", "tool_calls": [call]}, again])
     inspection = masking().inspect_request(request)
     assert inspection.masks is not None
     placeholder = f"EMAIL1{inspection.masks.nonce}"

@@ -34,6 +34,13 @@ resource "google_kms_crypto_key_iam_member" "signers" {
   member        = each.value
 }
 
+resource "google_kms_crypto_key_iam_member" "verifiers" {
+  for_each      = var.verifiers
+  crypto_key_id = "${local.ring}/cryptoKeys/${google_kms_crypto_key.signing.name}"
+  role          = "roles/cloudkms.publicKeyViewer"
+  member        = each.value
+}
+
 # --- sealed prompts: wraps each subject's key, and is no other service's ---------------------------
 
 resource "google_kms_crypto_key" "content" {

@@ -50,3 +50,10 @@ variable "signers" {
   nullable    = false
   default     = {}
 }
+
+variable "verifiers" {
+  description = "IAM members that read the public key which checkpoints are verified with, by a name for each."
+  type        = map(string)
+  nullable    = false
+  default     = {}
+}
