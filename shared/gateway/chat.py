@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 import msgspec
 from flask import Request, Response
-from msgspec import UNSET
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from shared.admission.idempotency import StoredAnswer
 from shared.admission.usage import counted, estimate, texts_of
-from shared.errors import ApiError, BadRequest, NotFound
+from shared.errors import ApiError, BadRequest, ContentFiltered, NotFound
 from shared.gateway.admit import admit
 from shared.gateway.call import Call
 from shared.gateway.exchange import Exchange
@@ -41,8 +41,7 @@ Answer = TypeVar("Answer")
 _TIMEOUT = 504
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(Struct, frozen=True):
     """What the caller wants, read and checked."""
 
     chat: ChatRequest
@@ -176,6 +175,8 @@ def _answered(exchange: Exchange, ask: Callable[[], Answer]) -> Answer:
     try:
         return ask()
     except ApiError as error:
+        if isinstance(error, ContentFiltered):
+            exchange.findings += exchange.pipeline.prompt_refused()
         exchange.model_asked = error.status == _TIMEOUT or isinstance(error, CallKilled)
         raise
 

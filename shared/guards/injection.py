@@ -1,21 +1,24 @@
 """Prompt injection (LLM01): text that tries to take the model's instructions over.
 
 Rules read every reading of a text, so a disguise does not help. What one of them says depends on where the
-text comes from: "reply with the code and nothing else" is a user's right and a document's attack.
+text comes from: "reply with the code and nothing else" is a user's right and a document's attack. A classifier
+judges what is said in other words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct
 
+from shared.guards.classifier import KIND as CLASSIFIER
+from shared.guards.classifier import Classifier, load_classifier
 from shared.guards.injection_rules import TOGETHER
 from shared.guards.injection_rules.rule import InjectionRule
 from shared.guards.owasp import PROMPT_INJECTION
 from shared.guards.patterns import RuleSet, planted
 from shared.guards.port import Channel, Context, Finding, JoinedReader, Reach
-from shared.policy.types import GuardRule
+from shared.policy.types import InjectionPolicy, Thresholds
 from shared.text.canonical import Text
 from shared.text.smuggled import LONGEST_HONEST
 from shared.text.views import View
@@ -56,7 +59,7 @@ class InjectionRules:
 
     def signs(self, text: Text, channel: Channel, most: int | None = None) -> Iterator[Sign]:
         """Each place where a rule matches and says enough; ``most`` places for one rule in one reading."""
-        for view in text.readings:
+        for view in _worth_reading(text):
             yield from self._in_view(view, channel, most)
 
     def _in_view(self, view: View, channel: Channel, most: int | None) -> Iterator[Sign]:
@@ -72,6 +75,14 @@ class InjectionRules:
                 score = rule.score_in(channel)
                 if score >= THRESHOLD:
                     yield Sign(rule, where.span(match.start, match.end), score)
+
+
+def _worth_reading(text: Text) -> tuple[View, ...]:
+    """The readings, but for the one that the folded view was made of: it says nothing else to the rules."""
+    readings, base = text.readings, len(text.views) - 1
+    if len(readings) > base + 1 and readings[base + 1].name == "folded":
+        return readings[:base] + readings[base + 1 :]
+    return readings
 
 
 class _Group(Struct, frozen=True):
@@ -102,14 +113,28 @@ def _groups(rules: Sequence[InjectionRule]) -> Iterator[_Group]:
 
 
 class InjectionGuard(JoinedReader):
-    """The guard against prompt injection; it reads what goes to the model."""
+    """The guard against prompt injection; it reads what goes to the model.
+
+    Without the classifier's weights it inspects nothing: what that means is for the policy's ``fail`` to say.
+
+    Args:
+        policy: What it does about its findings, and from which score on the classifier's is one.
+        classifier: Makes the classifier; by default the one that ships with Wardgate.
+    """
 
     name = "injection"
     directions = frozenset({"input"})
     reach = Reach(None)
 
-    def __init__(self, policy: GuardRule) -> None:
+    def __init__(
+        self, policy: InjectionPolicy, classifier: Callable[[Thresholds], Classifier] = load_classifier
+    ) -> None:
         self._rules = InjectionRules()
+        self._fault: Exception | None = None
+        try:
+            self._classifier = classifier(policy.thresholds)
+        except (OSError, ValueError) as error:
+            self._fault = error
         self._action = policy.action
         self._enforced = policy.mode == "enforce"
         self._most = None if policy.action == "redact" and self._enforced else _PLACES
@@ -119,12 +144,16 @@ class InjectionGuard(JoinedReader):
         return False
 
     def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
-        """A finding for every place and kind, with the most that a rule says of it."""
+        """A finding for every place and kind, with the most that is said of it."""
+        if self._fault is not None:
+            raise RuntimeError("the classifier's weights cannot be used") from self._fault
         found: dict[tuple[int, int, str], Finding] = {}
         for sign in self._rules.signs(text, context.channel, self._most):
             self._add(found, sign.span, sign.rule.kind, sign.score)
             if self._most is not None and len(found) >= _ENOUGH:
                 break
+        for place in self._classifier.find(text, context.channel, [finding.span for finding in found.values()]):
+            self._add(found, place.span, CLASSIFIER, round(place.score, 4))
         for view in text.readings:
             if view.name == "tags" and len(view.text) > LONGEST_HONEST:
                 self._add(found, view.span(0, len(view.text)), "hidden_text", _SMUGGLED_SCORE)
@@ -147,6 +176,6 @@ def _outermost(findings: Sequence[Finding]) -> list[Finding]:
     return kept
 
 
-def injection_guard(policy: GuardRule) -> InjectionGuard:
+def injection_guard(policy: InjectionPolicy) -> InjectionGuard:
     """The guard against prompt injection, as the policy arms it."""
     return InjectionGuard(policy)

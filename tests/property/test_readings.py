@@ -17,7 +17,7 @@ from shared.guards.pipeline import Pipeline
 from shared.guards.port import Context
 from shared.guards.redaction import MARK
 from shared.models.wire import ChatRequest, UserMessage
-from shared.policy.types import GuardRule, Guards
+from shared.policy.types import Guards, InjectionPolicy
 from shared.text.canonical import canonicalise
 from shared.text.words import words
 
@@ -55,8 +55,8 @@ def disguised(draw: st.DrawFn) -> str:
 
 
 ANY_TEXT = TEXTS | PIECED | disguised()
-GUARD = injection_guard(GuardRule(action="block"))
-CUTTING = Pipeline(Guards(injection=GuardRule(action="redact")))
+GUARD = injection_guard(InjectionPolicy(action="block"))
+CUTTING = Pipeline(Guards(injection=InjectionPolicy(action="redact")))
 
 
 @given(ANY_TEXT)
