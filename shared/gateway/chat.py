@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from shared.admission.idempotency import StoredAnswer
 from shared.admission.usage import counted, estimate, texts_of
-from shared.errors import ApiError, BadRequest, NotFound
+from shared.errors import ApiError, BadRequest, ContentFiltered, NotFound
 from shared.gateway.admit import admit
 from shared.gateway.call import Call
 from shared.gateway.exchange import Exchange
@@ -176,6 +176,8 @@ def _answered(exchange: Exchange, ask: Callable[[], Answer]) -> Answer:
     try:
         return ask()
     except ApiError as error:
+        if isinstance(error, ContentFiltered):
+            exchange.findings += exchange.pipeline.prompt_refused()
         exchange.model_asked = error.status == _TIMEOUT or isinstance(error, CallKilled)
         raise
 

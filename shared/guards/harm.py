@@ -23,6 +23,11 @@ class HarmGuard:
     def __init__(self, policy: HarmRule) -> None:
         self._policy = policy
 
+    def prompt_refused(self) -> Finding:
+        """What is told where the provider's filter stopped the prompt, so that there is no answer."""
+        enforced = self._policy.mode == "enforce"
+        return Finding(self.name, "provider_prompt_filter", INSECURE_OUTPUT_HANDLING, (0, 0), 0.9, "block", enforced)
+
     def validate(self, choice: Choice, expected: Expected) -> Sequence[Finding]:
         """A finding for every category that the provider names; one without a category where it names none."""
         if choice.finish_reason != "content_filter" and not choice.filtered:

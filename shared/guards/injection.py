@@ -59,7 +59,7 @@ class InjectionRules:
 
     def signs(self, text: Text, channel: Channel, most: int | None = None) -> Iterator[Sign]:
         """Each place where a rule matches and says enough; ``most`` places for one rule in one reading."""
-        for view in text.readings:
+        for view in _worth_reading(text):
             yield from self._in_view(view, channel, most)
 
     def _in_view(self, view: View, channel: Channel, most: int | None) -> Iterator[Sign]:
@@ -75,6 +75,14 @@ class InjectionRules:
                 score = rule.score_in(channel)
                 if score >= THRESHOLD:
                     yield Sign(rule, where.span(match.start, match.end), score)
+
+
+def _worth_reading(text: Text) -> tuple[View, ...]:
+    """The readings, but for the one that the folded view was made of: it says nothing else to the rules."""
+    readings, base = text.readings, len(text.views) - 1
+    if len(readings) > base + 1 and readings[base + 1].name == "folded":
+        return readings[:base] + readings[base + 1 :]
+    return readings
 
 
 class _Group(Struct, frozen=True):

@@ -210,13 +210,13 @@ RULES: tuple[SensitiveRule, ...] = (
     SensitiveRule(
         "pii.phone.national",
         "phone",
-        _START + r"(\(?[0-9](?:[ .()/-]{0,3}[0-9]){7,13})(?:$|[^0-9])",
+        _NOT_IN_NUMBER + r"(\(?[0-9](?:[ .()/-]{0,3}[0-9]){7,13})(?:$|[^0-9])",
         0.8,
         check.national_phone,
         _PHONE_WORDS,
         costly=True,
         matches=("Tel.: 030 901820", "call me on 020 8366 1177", "Handy 0151 23456789"),
-        passes=("030 901820", "phone model 1234567 2345678, Nr. 12-34"),
+        passes=("030 901820", "call http://169.254.169.254", "phone model 1234567 2345678, Nr. 12-34"),
     ),
     SensitiveRule(
         "pii.card",
@@ -227,7 +227,13 @@ RULES: tuple[SensitiveRule, ...] = (
         0.95,
         check.card,
         matches=("4111 1111 1111 1111 12/27", "5500005555555559", "3782 822463 10005", "card:4012-8888-8888-1881"),
-        passes=("4111 1111 1111 1112", "0000000000000000", "1234567812345670", "4.4111111111111111"),
+        passes=(
+            "4111 1111 1111 1112",
+            "0000000000000000",
+            "1234567812345670",
+            "4.4111111111111111",
+            'eventId="456712345678901234"',
+        ),
     ),
     SensitiveRule(
         "pii.iban",

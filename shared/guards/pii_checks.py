@@ -34,16 +34,7 @@ def by(module: str) -> Callable[[str, int, int], int]:
 def card(text: str, start: int, end: int) -> int:
     """A payment card's number: an issuer's range (ISO/IEC 7812) and Luhn's digit."""
     digits = "".join(filter(str.isdigit, text[start:end]))
-    two, four = int(digits[:2]), int(digits[:4])
-    issued = (
-        digits[0] == "4"
-        or 51 <= two <= 55
-        or 2221 <= four <= 2720
-        or two in (34, 37, 36, 38, 39, 62, 64, 65)
-        or four == 6011
-        or 3528 <= four <= 3589
-    )
-    return end if issued and len(set(digits)) > 1 and _is_valid("luhn", digits) else start
+    return end if _is_issued(digits) and len(set(digits)) > 1 and _is_valid("luhn", digits) else start
 
 
 def iban(text: str, start: int, end: int) -> int:
@@ -66,7 +57,10 @@ def international_phone(text: str, start: int, end: int) -> int:
 
 def national_phone(text: str, start: int, end: int) -> int:
     """A number as it is written within one of the countries whose way is known."""
-    return end if any(_is_phone(text[start:end], region) for region in _REGIONS) else start
+    number = text[start:end]
+    if number.count(".") == 3 and all(len(part) <= 3 for part in number.split(".")):  # an address on a network
+        return start
+    return end if any(_is_phone(number, region) for region in _REGIONS) else start
 
 
 def us_phone(text: str, start: int, end: int) -> int:
@@ -100,6 +94,20 @@ def _shorter(text: str, start: int, end: int) -> Iterator[int]:
         if end <= start:
             return
         yield end
+
+
+def _is_issued(digits: str) -> bool:
+    """Whether cards of so many digits begin so: Visa, Mastercard, American Express, Diners, Discover, JCB, UnionPay."""
+    two, four, many = int(digits[:2]), int(digits[:4]), len(digits)
+    if digits[0] == "4":
+        return many in (13, 16, 19)
+    if 51 <= two <= 55 or 2221 <= four <= 2720:
+        return many == 16
+    if two in (34, 37):
+        return many == 15
+    if two in (36, 38, 39):
+        return 14 <= many <= 19
+    return many >= 16 and (two in (62, 64, 65) or four == 6011 or 3528 <= four <= 3589)
 
 
 def _is_iban(number: str) -> bool:

@@ -269,6 +269,10 @@ class Pipeline:
         """A new pass of all guards of one direction."""
         return Scan(direction, self._armed(direction, background), background)
 
+    def prompt_refused(self) -> tuple[Finding, ...]:
+        """What is told where the provider's filter stopped the prompt."""
+        return () if self._harm.guard is None else (self._harm.guard.prompt_refused(),)
+
     def needs_approval(self, tool: str) -> bool:
         """Whether calls of a tool wait for somebody's consent."""
         return self._tools.guard is not None and self._tools.guard.needs_approval(tool)

@@ -22,7 +22,10 @@ KEY_HEAD = r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 _KEY_CLOSING = "-----END"
 _KEY_CLOSING_WIDTH = 64
 
-_DUMMIES = ("example", "your", "xxxx", "placeholder", "changeme", "redacted", "****", "....", "1234567890abcdef")
+_DUMMIES = ("example", "your", "xxxx", "placeholder", "changeme", "redacted", "****", "...", "1234567890abcdef")
+_REFERENCES = ("environ", "getenv", "env.", "secrets.", "config.", "settings.", "self.")
+"""Where a program has a password from."""
+
 _DIGITS = frozenset("0123456789")
 _HEX = frozenset("0123456789abcdefABCDEF-")
 
@@ -58,7 +61,7 @@ def password(text: str, start: int, end: int) -> int:
     if any(mark in value for mark in ("(", "${", "{{", "<", "://", "[")) or value[0] in "$%":
         return start
     lower = value.lower()
-    if is_placeholder(value) or any(dummy in lower for dummy in _DUMMIES):
+    if is_placeholder(value) or any(mark in lower for mark in (*_DUMMIES, *_REFERENCES)):
         return start
     return start + len(value)
 
@@ -264,7 +267,12 @@ _ASSIGNED = (
         0.9,
         varied,
         matches=("Authorization: Bearer " + _MIX[:40], "authorization: basic dXNlcjpwYXNzd29yZDEyMzQ1"),
-        passes=("the bearer of these documents", "Bearer YOUR_TOKEN_GOES_HERE_123", "basic understanding-of-things"),
+        passes=(
+            "the bearer of these documents",
+            "Bearer YOUR_TOKEN_GOES_HERE_123",
+            "Bearer eyJhbGciOiJSUzI1NiI...",
+            "basic understanding-of-things",
+        ),
     ),
     SensitiveRule(
         "secrets.connection_string",
@@ -302,6 +310,7 @@ _ASSIGNED = (
             "password: str",
             "password = os.environ['PASSWORD_1']",
             "password=${DB_PASSWORD_1}",
+            "redis_password: os.environ/REDIS_PASSWORD",
             "password: EMAIL1BCDFGHJK",
             "password: example123",
         ),

@@ -103,9 +103,10 @@ class SensitiveGuard:
         )
 
     def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
-        """What is found, in order; of several findings that begin at one place, those that no other covers."""
+        """What is found, in order."""
         found: dict[int, list[Finding]] = {}
         actions = self._actions[context.direction]
+        near: set[tuple[int, int]] = set()
         allowance = _MOST_COSTLY if context.direction == "input" else len(text.original)
         for view in text.views:
             for rule, start, end in self._candidates(view.text):
@@ -118,7 +119,9 @@ class SensitiveGuard:
                     span = view.span(start, end)
                     finding = Finding(self.name, rule.kind, _OWASP, span, rule.score, action, self._enforced)
                     found.setdefault(span[0], []).append(finding)
-        return [finding for start in sorted(found) for finding in _uncovered(found[start])]
+                    if rule.words is None and end - start < _WIDEST:
+                        near.add(span)
+        return _told(found, near)
 
     def _candidates(self, text: str) -> Iterator[tuple[SensitiveRule, int, int]]:
         for match in self._alone.find(text):
@@ -160,6 +163,25 @@ def _compiled(pattern: str) -> re2._Regexp:
 
 
 _GRAVITY = {"block": 3, "redact": 2, "mask": 1, "flag": 0}
+
+
+def _told(found: dict[int, list[Finding]], near: set[tuple[int, int]]) -> list[Finding]:
+    """What is found, in order, without what another finding covers.
+
+    Args:
+        found: By where it begins.
+        near: Spans that every window shows which shows a part of them: only these count as covering.
+    """
+    told: list[Finding] = []
+    covered = gravity = 0
+    for start in sorted(found):
+        for finding in _uncovered(found[start]):
+            end, graver = finding.span[1], _GRAVITY[finding.action]
+            if end > covered or graver > gravity:
+                told.append(finding)
+                if end > covered and finding.span in near:
+                    covered, gravity = end, graver
+    return told
 
 
 def _uncovered(findings: Sequence[Finding]) -> list[Finding]:

@@ -6,9 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from shared.text.lexicon import PARTICLES, WORDS
+from shared.text.lexicon import VOCABULARY
 from shared.text.scanning import scanner
-from shared.text.triggers import SCRAMBLED
 from shared.text.views import Edited, View, edited
 
 _ALONE = "[A-Za-z0-9](?![A-Za-z0-9])"
@@ -21,19 +20,24 @@ _NOISE = re.compile(
 )
 _MIXED = re.compile(r"(?<![A-Za-z0-9@$!|+])[A-Za-z]*+[0-9@$!|+][A-Za-z0-9@$!|+]*+")
 _LATIN = re.compile("[A-Za-z]")
-_LONG = re.compile("[A-Za-z]{5,}")
+_LONG = re.compile("[A-Za-z]{4,}")
 _LEET = str.maketrans("013457@$!|+89", "oieastasiltbg")
-_LEET_L = str.maketrans("013457@$!|+89", "oleastasiltbg")
+_ONE_FOR_L = str.maketrans("l", "i")
+"""A 1 stands for i or for l, so words are looked up with neither."""
+
 _LONGEST = 24
 """Characters of a word in digits and signs; what is longer is a number or a code."""
 
+_GLUED_LEAST = 7
+"""Letters that stood apart of which more than one word may be made."""
+
 _GLUED = re.compile("(?<![A-Za-z])[A-Za-z]{16,}+")
-_COVERED = 0.8
+_COVERED = 0.75
 """Least share of a long word that must be known words for it to be taken apart."""
 
-_KNOWN = WORDS | PARTICLES
-_KNOWN_WORDS = scanner(f"(?i)(?:{'|'.join(sorted(_KNOWN))})", longest=True)
-_IN_ORDER = {(word[0], word[-1], "".join(sorted(word[1:-1]))): word for word in sorted(SCRAMBLED)}
+_KNOWN_WORDS = scanner(f"(?i)(?:{'|'.join(sorted(VOCABULARY))})", longest=True)
+_IN_DIGITS = {word.translate(_ONE_FOR_L): word for word in sorted(VOCABULARY)}
+_IN_ORDER = {(word[0], word[-1], "".join(sorted(word[1:-1]))): word for word in sorted(VOCABULARY) if len(word) > 3}
 
 _Edit = tuple[int, int, str]
 
@@ -67,8 +71,7 @@ def _together(text: str) -> Iterator[_Edit]:
             for index, (_, _, gap) in enumerate(gaps)
             if len(gap) > narrowest or (gap != usual and _BLANK.search(gap))
         }
-        if not breaks:
-            breaks = _word_ends(_GAP.sub("", letters))
+        breaks |= _glued_ends(_GAP.sub("", letters), sorted(breaks))
         yield from ((start, end, " " if index in breaks else "") for index, (start, end, _) in enumerate(gaps))
 
 
@@ -80,8 +83,21 @@ def _apart(text: str) -> Iterator[_Edit]:
             yield place, place + 1, f"{text[place]} "
 
 
+def _glued_ends(letters: str, breaks: list[int]) -> set[int]:
+    """Where words end within the runs of ``letters`` that ``breaks``, indices of their last ones, tell apart."""
+    ends: set[int] = set()
+    first = 0
+    for last in (*breaks, len(letters) - 1):
+        if last - first >= _GLUED_LEAST:
+            ends |= {first + end for end in _word_ends(letters[first : last + 1])}
+        first = last + 1
+    return ends
+
+
 def _word_ends(letters: str) -> set[int]:
     """The indices of the last letters of the words that ``letters`` is made of; none if not of known ones."""
+    if letters.lower() in VOCABULARY:
+        return set()
     ends: set[int] = set()
     covered = 0
     for word in _KNOWN_WORDS.finditer(letters.encode()):
@@ -107,13 +123,10 @@ def _spelt(text: str) -> Iterator[_Edit]:
 def _letters(token: str) -> str:
     stem = token.rstrip("!|+")
     spelt = stem.translate(_LEET)
-    if spelt.lower() not in _KNOWN:
-        other = stem.translate(_LEET_L)
-        if other.lower() in _KNOWN:
-            spelt = other
-        elif not _LATIN.search(stem):
-            spelt = stem
-    return spelt + token[len(stem) :]
+    meant = _IN_DIGITS.get(spelt.lower().translate(_ONE_FOR_L))
+    if meant is None:
+        meant = spelt if _LATIN.search(stem) else stem
+    return meant + token[len(stem) :]
 
 
 def _in_order(text: str) -> Iterator[_Edit]:
@@ -121,7 +134,7 @@ def _in_order(text: str) -> Iterator[_Edit]:
     for found in _LONG.finditer(text):
         word = found.group().lower()
         meant = _IN_ORDER.get((word[0], word[-1], "".join(sorted(word[1:-1]))))
-        if meant is not None and meant != word:
+        if meant is not None and word not in VOCABULARY:
             yield *found.span(), meant
 
 

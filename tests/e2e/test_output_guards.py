@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -142,3 +143,25 @@ def test_a_schema_that_cannot_be_enforced_is_refused_before_anything_is_charged(
         client.chat.completions.create(**ask(tools=[tool("f", parameters={"$ref": "http://127.0.0.1/s"})]))
     assert (refused.value.code, refused.value.param) == ("invalid_json_schema", "tools[0].function.parameters")
     assert model.requests == []
+
+
+def test_a_prompt_that_the_provider_refuses_is_blocked_and_told_of(
+    running: tuple[LocalStack, OpenAIServer], client: openai.OpenAI, model: OpenAIServer
+) -> None:
+    model.script(upstream.error(400, upstream.error_body(kind="invalid_request_error", code="content_filter")))
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(**ask())
+    assert refused.value.code == "content_filter"
+    request_id = refused.value.response.headers["x-request-id"]
+    for _ in range(150):
+        files = (running[0].home / "objects" / "archive").rglob("*.json")
+        records = [json.loads(file.read_bytes())["attributes"] for file in files]
+        kept = [
+            each for each in records if each.get("wardgate.request.id") == request_id and "wardgate.decision" in each
+        ]
+        if kept:
+            break
+        time.sleep(0.1)
+    (record,) = kept
+    assert record["wardgate.decision"] == "blocked"
+    assert "provider_prompt_filter" in json.dumps(record)

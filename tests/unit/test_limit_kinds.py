@@ -163,9 +163,20 @@ def test_a_call_over_midnight_is_charged_to_the_day_it_began(world: World) -> No
     limiter = world.limiter(DAY)
     running = limiter.reserve(CALLER, "default", of(90))
     world.clock.advance(20)
-    assert admits(limiter, of(100)), "the new day is whole"
     limiter.settle(running, of(90))
+    assert admits(world.limiter(DAY), of(100)), "the new day is whole"
     assert not admits(world.limiter(DAY), of(1))
+
+
+def test_who_is_denied_uses_up_nothing_of_what_all_share(world: World) -> None:
+    once = RateLimit(name="once", amount=1, window_seconds=3600)
+    limiter = world.limiter(once, RateLimit(name="tenant", amount=120, window_seconds=3600, per="tenant"))
+    others = [replace(CALLER, key_id=f"other-{number}") for number in range(120)]
+    assert all(admits(limiter, of(0), caller) for caller in (CALLER, *others[:20])), "and a chunk is at hand"
+    for _ in range(40):
+        world.clock.advance(1.5)  # a denial is remembered for a second, and then asks the store again
+        assert not admits(limiter, of(0))
+    assert [admits(limiter, of(0), caller) for caller in others[20:]] == [True] * 99 + [False]
 
 
 def test_limits_may_be_for_one_tenant_key_or_model(world: World) -> None:

@@ -14,9 +14,11 @@ RULES = (
         id="injection.decode_and_obey",
         kind="obfuscated_instructions",
         atlas=OBFUSCATION,
-        pattern=r"\b(?:decod(?:e|ing|ed)|decrypt|decipher|deobfuscate|unscramble|unreverse|base ?64 decode|rot ?13|reverse|"
-        r"interpret|translate|read|unhex|convert) (?:[^ ]+ ){0,14}(?:and|then|to|before) (?:then |to |just |simply |please )*"
-        rf"(?:{_OBEY})\b (?:[^ ]+ )?(?:it|them|what|the|its|this|that|says|as|accordingly|upon|whatever|exactly|any|every|all)\b"
+        pattern=r"\b(?:decod(?:e|ing|ed)|decrypt|decipher|deobfuscate|unscramble|unreverse|base ?64 decode|rot ?13|unhex) "
+        rf"(?:[^ ]+ ){{0,14}}(?:and|then|to|before) (?:then |to |just |simply |please )*(?:{_OBEY})\b (?:[^ ]+ )?"
+        r"(?:it|them|what|the|its|this|that|says|as|accordingly|upon|whatever|exactly|any|every|all)\b"
+        r"|\b(?:reverse|interpret|translate|read|convert|parse) (?:[^ ]+ ){0,14}(?:and|then) (?:then |just |simply |please )*"
+        r"(?:follow|execute|do what|obey|comply with|act on|carry out) (?:[^ ]+ )?(?:it|them|what|the|its|this|that|says|instructions?)\b"
         r"|\b(?:follow|execute|obey|run|perform|do) (?:the |these |this |what |any )?(?:[^ ]+ )?"
         r"(?:decoded|encoded|hidden|reversed|decrypted|base ?64|rot ?13|obfuscated|encrypted|scrambled) "
         r"(?:[^ ]+ ){0,2}(?:instructions?|message|text|command|commands|string|prompt|payload|content)\b",

@@ -73,8 +73,8 @@ RULES = (
         kind=_KIND,
         atlas=DIRECT,
         reads="text",
-        pattern=r"(?:^|[\n>\]}\".])\s{0,4}(?:</?(?:system|admin|system[_ -]?(?:prompt|message|override|instructions?)|"
-        r"developer[_ -]?message|instructions?|new[_ -]instructions?|override|sudo|root)>|"
+        pattern=r"(?:^|[\n>\]}\".])\s{0,4}(?:</?(?:system|admin|system[_ -]?(?:message|override)|"
+        r"developer[_ -]?message|new[_ -]instructions?|override|sudo|root)>|"
         r"\[(?:system|admin|sysadmin|sudo|root|developer|system[_ -](?:prompt|message|override|notice|instructions?|note|alert)|"
         r"admin[_ -](?:override|mode|note)|new instructions?|override|priority override|internal instructions?|"
         r"instructions? (?:to|for) (?:the )?(?:ai|assistant|model|llm))\]|"

@@ -1,8 +1,3 @@
-output "name" {
-  description = "Name of the database."
-  value       = google_firestore_database.this.name
-}
-
 output "uri" {
   description = "The database as WARDGATE_DOCUMENTS names it."
   value       = "firestore://${var.project}/${google_firestore_database.this.name}"

@@ -3,11 +3,6 @@ output "dead_letters" {
   value       = google_pubsub_subscription.dead_letters.name
 }
 
-output "dead_letter_topic" {
-  description = "Name of the topic of dead letters."
-  value       = google_pubsub_topic.dead_letters.name
-}
-
 output "id" {
   description = "Full name of the topic, once its publishers may publish."
   value       = "projects/${var.project}/topics/${google_pubsub_topic.this.name}"

@@ -1,8 +1,3 @@
-output "dataset" {
-  description = "Id of the dataset."
-  value       = google_bigquery_dataset.this.dataset_id
-}
-
 output "uri" {
   description = "The table as WARDGATE_WAREHOUSE names it."
   value       = "bigquery://${var.project}/${google_bigquery_table.rows.dataset_id}/${google_bigquery_table.rows.table_id}"

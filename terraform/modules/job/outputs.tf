@@ -1,4 +1,0 @@
-output "name" {
-  description = "Name of the job."
-  value       = google_cloud_scheduler_job.this.name
-}
