@@ -53,7 +53,7 @@ SHUFFLED = 0.15
 MOST_JUDGED = 300
 """Harmless texts of one source that the calibration counts, so that no source sets it alone."""
 
-FALSE_POSITIVES: dict[Head, float] = {"user": 0.0075, "fetched": 0.005}
+FALSE_POSITIVES: dict[Head, float] = {"user": 0.0085, "fetched": 0.012}
 """What the rules leave of 1 % of users' prompts and 2 % of documents."""
 
 _STRENGTH = 3.0
