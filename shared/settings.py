@@ -162,7 +162,7 @@ def load_settings(needs: Collection[str] = ALL, environ: Mapping[str, str] | Non
             faults.append(Fault(name, problem))
 
     policy = given("WARDGATE_POLICY")
-    scratch = home if local else Path(env.get("TMPDIR") or "/tmp")  # noqa: S108  # in memory, and nobody else is there
+    scratch = home if local else Path(env.get("TMPDIR") or "/tmp")  # noqa: S108  # nosec B108  # in memory, and nobody else is there
     settings = Settings(
         environment="development" if local else "production",
         home=home,

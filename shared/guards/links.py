@@ -57,6 +57,9 @@ _ADDRESS = re.compile(r"[:&]|[/\\][ \t\n]?[/\\]")
 _USER = re.compile(rb"\\[^\s/?#]{0,300}@")
 """What a browser takes for a path, and most other programs for the rest of a user's name."""
 
+_LEADS = re.compile(r"[</\\&]|[A-Za-z][A-Za-z0-9+.\-]{0,31}[:&\\]")
+"""How a destination begins that leads to another host, be it escaped."""
+
 _WORD = re.compile(r"[^\s)]{1,512}")
 _ASCII = re.compile(r"[!-~]+")
 _PIECES = re.compile(r"[^\s,;()'\"=]+")
@@ -190,11 +193,11 @@ def _destinations(text: str, since: int) -> Iterator[_Place]:
     """Destinations of inline links and of definitions, wherever there could be one."""
     for opened in _DESTINATION.finditer(text, since):
         start = opened.end()
-        if _PLAIN.match(text, start) or text[start : start + 1] in ("", ")", "#"):
-            continue  # found as it stands, or leads nowhere
+        if _PLAIN.match(text, start) or not _LEADS.match(text, start):
+            continue  # found as it stands, or leads nowhere else
         from markdown_it.helpers import parseLinkDestination  # only answers with such links pay for it
 
-        read = parseLinkDestination(text, start, min(len(text), start + MOST_TAG))
+        read = parseLinkDestination(text, start, min(len(text), start + MOST_AUTHORITY + 20))
         if read.ok:
             written, end = read.str, read.pos
         else:

@@ -34,6 +34,7 @@ class Masks:
         while self.nonce in text:
             self.nonce = _fresh()
         self._values: dict[str, str] = {}
+        self._kept: set[str] = set()
         self._placeholders: dict[str, str] = {}
         self._counts: dict[str, int] = {}
         self.longest = 0
@@ -42,8 +43,14 @@ class Masks:
     def __repr__(self) -> str:
         return f"Masks(<{len(self._values)} values>)"
 
-    def placeholder(self, kind: str, value: str) -> str:
-        """What stands for ``value``; ``kind`` names it where it is new."""
+    def placeholder(self, kind: str, value: str, *, returns: bool = True) -> str:
+        """What stands for ``value``.
+
+        Args:
+            kind: Names it where it is new.
+            value: As it stands in the request.
+            returns: Whether it comes from somebody who may have it back; once is enough.
+        """
         known = self._placeholders.get(value)
         if known is None:
             number = self._counts[kind] = self._counts.get(kind, 0) + 1
@@ -51,11 +58,14 @@ class Masks:
             self._placeholders[value] = known
             self._values[known] = value
             self.longest = max(self.longest, len(known))
+            self._kept.add(known)
+        if returns:
+            self._kept.discard(known)
         return known
 
     def value(self, placeholder: str) -> str | None:
-        """What it stands for; None for what is no placeholder of this request."""
-        return self._values.get(placeholder)
+        """What it stands for; None for what is no placeholder of this request, or whose value nobody may have back."""
+        return None if placeholder in self._kept else self._values.get(placeholder)
 
 
 def is_placeholder(text: str) -> bool:

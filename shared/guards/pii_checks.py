@@ -15,6 +15,9 @@ _FILE_ENDINGS = frozenset(
 )
 """What follows the last dot in ``image@2x.png`` and ``backup@daily.service``, which are no addresses."""
 
+_DOCUMENTATION = ("192.0.2.", "198.51.100.", "203.0.113.", "2001:db8:", "2001:0db8:")
+"""RFC 5737 and 3849."""
+
 _NUMBERS = str.maketrans({letter: str(number) for number, letter in enumerate(ascii_uppercase, 10)})
 """What letters count as in an IBAN (ISO 7064)."""
 
@@ -51,8 +54,10 @@ def email(text: str, start: int, end: int) -> int:
 
 
 def international_phone(text: str, start: int, end: int) -> int:
-    """A number with its country's code; a group that follows it and is none of its own is left out."""
-    return next((at for at in _shorter(text, start, end) if _is_phone(text[start:at], None)), start)
+    """A number with its country's code; a group that follows it and is none of its own is left out. Where none is in
+    use, a number as long as they are there."""
+    valid = next((at for at in _shorter(text, start, end) if _is_phone(text[start:at], None)), start)
+    return valid if valid > start or not _is_possible(text[start:end]) else end
 
 
 def national_phone(text: str, start: int, end: int) -> int:
@@ -63,25 +68,23 @@ def national_phone(text: str, start: int, end: int) -> int:
     return end if any(_is_phone(number, region) for region in _REGIONS) else start
 
 
-def us_phone(text: str, start: int, end: int) -> int:
-    """A number as it is written within North America."""
-    return end if _is_phone(text[start:end], "US") else start
-
-
 def ip_address(text: str, start: int, end: int) -> int:
-    """An address on the public Internet: private, documentation and other special ranges are nobody's."""
+    """An address on the public Internet, or one that documentation puts for it; private ranges are nobody's."""
     from ipaddress import ip_address as parsed
 
     try:
         address = parsed(text[start:end])
     except ValueError:
         return start
-    return end if address.is_global and not address.is_multicast else start
+    public = address.is_global or text.startswith(_DOCUMENTATION, start)
+    return end if public and not address.is_multicast else start
 
 
 def nino(text: str, start: int, end: int) -> int:
     """A National Insurance number: there is no checksum, but some prefixes are never issued (HMRC, NIM39110)."""
     prefix = text[start : start + 2]
+    if prefix == "QQ":  # HMRC's own example
+        return end
     unused = prefix in ("BG", "GB", "KN", "NK", "NT", "TN", "ZZ") or prefix[0] in "DFIQUV" or prefix[1] in "DFIOQUV"
     return start if unused else end
 
@@ -133,5 +136,14 @@ def _is_phone(number: str, region: str | None) -> bool:
 
     try:
         return phonenumbers.is_valid_number(phonenumbers.parse(number, region))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+def _is_possible(number: str) -> bool:
+    import phonenumbers
+
+    try:
+        return phonenumbers.is_possible_number(phonenumbers.parse(number))
     except phonenumbers.NumberParseException:
         return False

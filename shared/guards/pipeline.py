@@ -153,7 +153,8 @@ class Pipeline:
         findings = [finding for per_part in found for finding in per_part]
         if (tools := self._tools.guard) is not None:
             findings += scan.attempt(self._tools, partial(tools.offered, request))
-        changes = _Changes(parts.texts, texts, found, Masks(prompt) if _masked(findings) else None)
+        masks = Masks(prompt) if _masked(findings) else None
+        changes = _Changes(parts.texts, texts, found, masks, self._policy.unmask)
         goes_on = with_texts(request, parts.texts, changes.texts)
         forwarded = changes.forwarded(parts.texts if goes_on is request else request_parts(goes_on).texts)
         scan.forwarded(forwarded)
@@ -188,7 +189,7 @@ class Pipeline:
         scan = self.scan("output", background)
         found = scan.over(self.guards("output", background), parts, texts)
         scan.saw(self._armed("output"), sum(len(text.canonical.text.encode()) for text in texts))
-        changes = _Changes(parts, texts, found, None)
+        changes = _Changes(parts, texts, found)
         answer = with_texts(completion, parts, changes.texts)
         findings = [finding for per_part in found for finding in per_part]
         if (output := self.output.guard) is not None:
@@ -331,7 +332,12 @@ class _Changes:
     """The texts that may not go on as they came, as they may, and what was put into them."""
 
     def __init__(
-        self, parts: Sequence[Part], texts: Sequence[Text], found: Sequence[Sequence[Finding]], masks: Masks | None
+        self,
+        parts: Sequence[Part],
+        texts: Sequence[Text],
+        found: Sequence[Sequence[Finding]],
+        masks: Masks | None = None,
+        unmask: Unmasking | None = None,
     ) -> None:
         self.masks = masks
         self.texts: dict[int, str] = {}
@@ -341,7 +347,8 @@ class _Changes:
         for index, (part, text, findings) in enumerate(zip(parts, texts, found, strict=True)):
             passed = text.views[0].text
             if findings:
-                rewritten = rewrite(text, part.form, findings, masks)
+                returns = unmask is not None and part.role in unmask.roles
+                rewritten = rewrite(text, part.form, findings, masks, returns=returns)
                 passed, self._added[part.path] = rewritten.text, rewritten.added
             if passed != part.text:
                 self.texts[index] = passed

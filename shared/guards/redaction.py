@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.guards.masking import Masks
 from shared.guards.parts import Form, Part
@@ -38,7 +38,9 @@ class Rewritten(msgspec.Struct, frozen=True):
     """Bytes in UTF-8 of what stands in its place."""
 
 
-def rewrite(text: Text, form: Form, findings: Iterable[Finding], masks: Masks | None) -> Rewritten:
+def rewrite(
+    text: Text, form: Form, findings: Iterable[Finding], masks: Masks | None, *, returns: bool = True
+) -> Rewritten:
     """The canonical text without what enforced findings take out.
 
     Where findings overlap, they become one: with the mark alone, since a replacement could show what another takes
@@ -47,6 +49,7 @@ def rewrite(text: Text, form: Form, findings: Iterable[Finding], masks: Masks | 
     Args:
         findings: All that was found in the text.
         masks: Takes what is masked; None: that is cut.
+        returns: Whether who wrote the text may have back what is masked in it.
     """
     view = text.canonical
     cuts = []
@@ -55,7 +58,8 @@ def rewrite(text: Text, form: Form, findings: Iterable[Finding], masks: Masks | 
         if masks is not None and all(finding.action == "mask" for finding in of):
             longest = max(of, key=lambda finding: finding.span[1] - finding.span[0])
             value = view.text[start:end]
-            instead = masks.placeholder(longest.kind, _unescaped(value) if form == "json" else value)
+            value = _unescaped(value) if form == "json" else value
+            instead = masks.placeholder(longest.kind, value, returns=returns)
         elif of[0].replacement is not None and len({(finding.span, finding.replacement) for finding in of}) == 1:
             instead = of[0].replacement
         cuts.append(Cut(start, end, instead))

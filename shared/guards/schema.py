@@ -65,7 +65,7 @@ class SchemaGuard:
             value = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError):
             return
-        if not compiled(schema).allows(value):
+        if not compiled(schema).allows(value, len(text)):
             owasp = INSECURE_OUTPUT_HANDLING if kind == "schema_mismatch" else INSECURE_PLUGIN_DESIGN
             yield Finding(self.name, kind, owasp, (0, len(text)), 1.0, self._action, self._enforced, path)
 

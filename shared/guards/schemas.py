@@ -17,28 +17,46 @@ if TYPE_CHECKING:
     from jsonschema_rs import Validator
 
 MOST_BYTES = 128 * 1024
-MOST_PATTERNS = 100
+MOST_PATTERNS = 50
 MOST_PATTERN_CHARACTERS = 8192
 """Of all patterns of one schema together: to compile one is what costs most."""
 
-_PATTERN_MEMORY = 256 * 1024
+MOST_WORK = 4_000_000_000
+"""Bytes of a schema times characters of a value. A schema that applies thousands of rules to each of thousands of
+items takes a second for so much (measured)."""
+
+_PATTERN_MEMORY = 128 * 1024
 """Bytes for one compiled pattern."""
 
-_KEPT = 512
-"""Compiled schemas that are kept, since clients send the same tools with every request."""
+_SMALL = 8 * 1024
+_SMALL_KEPT, _LARGE_KEPT = 512, 32
+"""Compiled schemas that are kept, since clients send the same tools with every request: many that are small and have
+no pattern, few others, so that no client can fill the memory with them."""
 
 
 class UnusableSchema(ValueError):
     """A schema cannot be used; the message says why, as a whole sentence."""
 
 
+class TooMuchWork(ValueError):
+    """A value is too large to be judged by its schema."""
+
+
 class Schema(Struct, frozen=True):
     """A compiled schema."""
 
     validator: Validator
+    size: int
+    """Bytes of JSON."""
 
-    def allows(self, value: Any) -> bool:
-        """Whether ``value`` conforms. What nests too deep to be judged does not."""
+    def allows(self, value: Any, size: int = 0) -> bool:
+        """Whether ``value``, which has ``size`` characters of JSON, conforms. What nests too deeply does not.
+
+        Raises:
+            TooMuchWork: The value is too large for this schema.
+        """
+        if self.size * size > MOST_WORK:
+            raise TooMuchWork("a value is too large to be judged by its schema")
         try:
             return bool(self.validator.is_valid(value))
         except (ValueError, RecursionError):
@@ -51,13 +69,14 @@ def compiled(schema: dict[str, Any] | bool) -> Schema:
     Raises:
         UnusableSchema: It is no JSON Schema, is too large, or needs what is never done.
     """
-    found = _compiled(msgspec.json.encode(schema, order="deterministic"))
+    encoded = msgspec.json.encode(schema, order="deterministic")
+    small = len(encoded) <= _SMALL and b'"pattern' not in encoded
+    found = _small(encoded) if small else _large(encoded)
     if isinstance(found, str):
         raise UnusableSchema(found)
     return found
 
 
-@lru_cache(maxsize=_KEPT)
 def _compiled(encoded: bytes) -> Schema | str:
     """The schema, or what is wrong with it."""
     if len(encoded) > MOST_BYTES:
@@ -70,14 +89,17 @@ def _compiled(encoded: bytes) -> Schema | str:
 
     options = jsonschema_rs.RegexOptions(size_limit=_PATTERN_MEMORY, dfa_size_limit=_PATTERN_MEMORY)
     try:
-        return Schema(
-            jsonschema_rs.validator_for(schema, offline=True, validate_formats=False, pattern_options=options)
-        )
+        validator = jsonschema_rs.validator_for(schema, offline=True, validate_formats=False, pattern_options=options)
+        return Schema(validator, len(encoded))
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError, TypeError, RecursionError):
         return (
             "The schema cannot be used: it is not JSON Schema, refers to another document, or has a pattern with "
             "look-around, a back reference or too many repetitions."
         )
+
+
+_small = lru_cache(maxsize=_SMALL_KEPT)(_compiled)
+_large = lru_cache(maxsize=_LARGE_KEPT)(_compiled)
 
 
 def _patterns(schema: Any) -> Iterator[str]:

@@ -6,7 +6,7 @@ Examples are put together from pieces, so that no scanner of repositories takes 
 from __future__ import annotations
 
 from shared.guards.masking import is_placeholder
-from shared.guards.sensitive import END, START, SensitiveRule
+from shared.guards.sensitive import END, START, Check, SensitiveRule
 
 MOST = 4096
 """Characters of the longest secret that is cut whole, but for private keys."""
@@ -22,7 +22,10 @@ KEY_HEAD = r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 _KEY_CLOSING = "-----END"
 _KEY_CLOSING_WIDTH = 64
 
-_DUMMIES = ("example", "your", "xxxx", "placeholder", "changeme", "redacted", "****", "...", "1234567890abcdef")
+_DUMMIES = ("your", "xxxx", "placeholder", "changeme", "redacted", "****", "...")
+"""What stands in a text where a secret is to be put."""
+
+_SAMPLES = (*_DUMMIES, "example")
 _REFERENCES = ("environ", "getenv", "env.", "secrets.", "config.", "settings.", "self.")
 """Where a program has a password from."""
 
@@ -30,20 +33,24 @@ _DIGITS = frozenset("0123456789")
 _HEX = frozenset("0123456789abcdefABCDEF-")
 
 
-def varied(text: str, start: int, end: int) -> int:
-    """A token that somebody drew at random: letters and digits, many different ones, and not a sample's."""
+def minted(text: str, start: int, end: int) -> int:
+    """A token whose form leaves no doubt, unless it only shows where one is to be put."""
     value = text[start:end]
-    return end if _is_random(value) and len(set(value)) >= 8 else start
+    return end if len(set(value)) >= 8 and not _is_dummy(value, _DUMMIES) else start
 
 
-def _is_random(value: str) -> bool:
+def varied(text: str, start: int, end: int) -> int:
+    """A token that somebody drew at random: of letters and digits, not of words."""
+    return minted(text, start, end) if _is_mixed(text[start:end]) else start
+
+
+def _is_mixed(value: str) -> bool:
+    return not _DIGITS.isdisjoint(value) and value.lower() != value.upper()
+
+
+def _is_dummy(value: str, dummies: tuple[str, ...]) -> bool:
     lower = value.lower()
-    return (
-        any(character.isdigit() for character in value)
-        and any(character.isalpha() for character in value)
-        and not any(dummy in lower for dummy in _DUMMIES)
-        and not is_placeholder(value)
-    )
+    return any(dummy in lower for dummy in dummies) or is_placeholder(value)
 
 
 _QUOTES = ("'", '"', "`")
@@ -60,23 +67,22 @@ def password(text: str, start: int, end: int) -> int:
         return start
     if any(mark in value for mark in ("(", "${", "{{", "<", "://", "[")) or value[0] in "$%":
         return start
-    lower = value.lower()
-    if is_placeholder(value) or any(mark in lower for mark in (*_DUMMIES, *_REFERENCES)):
+    if _is_dummy(value, (*_SAMPLES, *_REFERENCES)):
         return start
     return start + len(value)
 
 
 def credential(text: str, start: int, end: int) -> int:
-    """The password in an address: not a variable, and not the word itself."""
-    value = text[start:end].lower()
-    sample = value in ("password", "pass", "passwd", "pwd", "pw", "secret", "token") or set(value) <= set("x*.")
-    return start if sample or value[0] in "$%{<[" or is_placeholder(text[start:end]) else end
+    """The password in an address: not a variable, and not crossed out."""
+    value = text[start:end]
+    crossed_out = set(value.lower()) <= set("x*.")
+    return start if crossed_out or value[0] in "$%{<[" or is_placeholder(value) else end
 
 
 def high_entropy(text: str, start: int, end: int) -> int:
     """A value with the entropy of a key: 3 bits a character for hex from 32 on, else 3.5; a UUID is an id."""
     value = text[start:end].rstrip("=")
-    if len(value) < 20 or not _is_random(value):
+    if len(value) < 20 or not _is_mixed(value) or _is_dummy(value, _SAMPLES):
         return start
     if _HEX.issuperset(value):
         enough = len(value) >= 32 and value.count("-") == 0 and entropy(value) >= 3.0
@@ -134,11 +140,18 @@ def _is_key_line(body: str, *, whole: bool) -> bool:
     return body.startswith(_KEY_HEADERS) or (not whole and any(header.startswith(body) for header in _KEY_HEADERS))
 
 
-def _token(kind: str, pattern: str, *examples: str, score: float = 0.99, passes: tuple[str, ...] = ()) -> SensitiveRule:
+def _token(
+    kind: str,
+    pattern: str,
+    *examples: str,
+    score: float = 0.99,
+    check: Check = minted,
+    passes: tuple[str, ...] = (),
+) -> SensitiveRule:
     """A rule for a token with a prefix of its own, which is written as it is."""
     name = f"secrets.{kind}" if not examples else f"secrets.{kind}.{examples[0][:12].strip('_-.').lower()}"
     written = f"{START}((?-i:{pattern}))"
-    return SensitiveRule(name, kind, written, score, varied, matches=examples, passes=passes)
+    return SensitiveRule(name, kind, written, score, check, matches=examples, passes=passes)
 
 
 _B62, _B64URL = "[A-Za-z0-9]", "[A-Za-z0-9_-]"
@@ -154,29 +167,34 @@ _TOKENS = (
         "sk-" + _MIX[:48],
         score=0.95,
         passes=("sk-learn-is-a-very-long-kebab-name", "task-" + _MIX, "sk-" + "x" * 48),
+        check=varied,
     ),
     _token("anthropic_key", rf"sk-ant-[a-z0-9]{{2,8}}-{_B64URL}{{20,}}", "sk-ant-api03-" + _MIX),
     _token("google_key", rf"AIza{_B64URL}{{35}}", "AIza" + _MIX[:35]),
     _token("google_key", rf"GOCSPX-{_B64URL}{{20,}}", "GOCSPX-" + _MIX[:28]),
-    _token("google_key", rf"ya29\.{_B64URL}{{20,}}", "ya29." + _MIX),
-    _token("google_key", rf"1//0{_B64URL}{{30,}}", "1//0" + _MIX),
+    _token("google_key", rf"ya29\.{_B64URL}{{20,}}", "ya29." + _MIX, check=varied),
+    _token("google_key", rf"1//0{_B64URL}{{30,}}", "1//0" + _MIX, check=varied),
     _token(
         "aws_key",
         r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}",
         "AKIA" + "Q3EGR2WNTKM5LX7Z",
-        passes=("AKIA" + "IOSFODNN7EXAMPLE",),
+        passes=("AKIA" + "X" * 16,),
     ),
     _token("github_token", rf"gh[pousr]_{_B62}{{30,}}", "ghp_" + _MIX[:36], "gho_" + _MIX[:36], passes=("ghp_short",)),
     _token("github_token", r"github_pat_[A-Za-z0-9_]{30,}", "github_pat_" + _MIX),
     _token(
-        "gitlab_token", rf"gl(?:pat|oas|dt|rt|cbt|ptt|ft|imt|agent|soat|ffct)-{_B64URL}{{20,}}", "glpat-" + _MIX[:20]
+        "gitlab_token",
+        rf"gl(?:pat|oas|dt|rt|cbt|ptt|ft|imt|agent|soat|ffct)-{_B64URL}{{20,}}",
+        "glpat-" + _MIX[:20],
+        check=varied,
     ),
-    _token("slack_token", r"xox[abeoprs]-[A-Za-z0-9-]{10,}", "xoxb-" + "123456789012-" + _MIX[:24]),
-    _token("slack_token", r"xapp-[0-9]-[A-Za-z0-9-]{10,}", "xapp-1-" + _MIX[:30]),
+    _token("slack_token", r"xox[abeoprs]-[A-Za-z0-9-]{10,}", "xoxb-" + "123456789012-" + _MIX[:24], check=varied),
+    _token("slack_token", r"xapp-[0-9]-[A-Za-z0-9-]{10,}", "xapp-1-" + _MIX[:30], check=varied),
     _token(
         "slack_token",
         r"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]{20,}",
         "hooks.slack.com/services/" + "T01ABCDEF/B02GHIJKL/" + _MIX[:24],
+        check=varied,
     ),
     _token("stripe_key", rf"(?:sk|rk)_(?:live|test)_{_B62}{{16,}}", "sk_live_" + _MIX[:24], "rk_test_" + _MIX[:24]),
     _token("stripe_key", rf"whsec_{_B62}{{24,}}", "whsec_" + _MIX[:32]),
@@ -202,7 +220,12 @@ _TOKENS = (
         "shpat_" + _HEXES,
         "dapi" + _HEXES,
     ),
-    _token("service_token", rf"(?:hv[sbr]\.{_B64URL}{{24,}}|{_B62}{{14}}\.atlasv1\.{_B64URL}{{40,}})", "hvs." + _MIX),
+    _token(
+        "service_token",
+        rf"(?:hv[sbr]\.{_B64URL}{{24,}}|{_B62}{{14}}\.atlasv1\.{_B64URL}{{40,}})",
+        "hvs." + _MIX,
+        check=varied,
+    ),
     _token(
         "service_token",
         rf"(?:gsk_|r8_|pplx-|xai-|lsv2_(?:pt|sk)_|tgp_v1_|nvapi-|fw_|csk-){_B64URL}{{28,}}",
@@ -210,6 +233,7 @@ _TOKENS = (
         "pplx-" + _MIX,
         "xai-" + _MIX,
         "nvapi-" + _MIX,
+        check=varied,
     ),
     _token(
         "service_token",
@@ -219,8 +243,16 @@ _TOKENS = (
         "dckr_pat_" + _MIX,
         "PMAK-" + _MIX,
         "rubygems_" + _LOW,
+        check=varied,
     ),
     _token("service_token", rf"[0-9]{{8,10}}:AA{_B64URL}{{33}}", "123456789:AA" + _MIX[:33]),
+    _token("service_token", r"(?:SK|key-)[0-9a-f]{32}", "SK" + _HEXES, "key-" + _HEXES, check=varied),
+    _token(
+        "service_token",
+        rf"[MNO]{_B62}{{23,25}}\.{_B64URL}{{6}}\.{_B64URL}{{27,38}}",
+        "M" + _MIX[:23] + ".G1aB2c." + _MIX[:38],
+    ),
+    _token("azure_key", r"[A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9~._-]{31,34}", "abC8Q~" + _MIX[:34]),
     _token("service_token", r"AGE-SECRET-KEY-1[A-Z0-9]{58}", "AGE-SECRET-KEY-1" + (_MIX + "Q7W8").upper()[:58] + "Q3"),
     _token(
         "service_token",
@@ -288,7 +320,7 @@ _ASSIGNED = (
         passes=(
             "https://example.com:8080/@user",
             "postgres://app:${DB_PASSWORD}@db/app",
-            "postgres://user:password@localhost/db",
+            "postgres://user:****@localhost/db",
         ),
     ),
     SensitiveRule(

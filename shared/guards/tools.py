@@ -60,7 +60,11 @@ class ToolGuard:
             if not self._call.hold(name):
                 yield self._finding("tool_not_allowed", EXCESSIVE_AGENCY, name, f"{path}.name")
             schema = self._arguments.get(name)
-            if schema is not None and choice.finish_reason not in CUT_SHORT and not schema.allows(_read(arguments)):
+            if (
+                schema is not None
+                and choice.finish_reason not in CUT_SHORT
+                and not schema.allows(_read(arguments), len(arguments))
+            ):
                 kind = "arguments_not_allowed"
                 yield self._finding(kind, INSECURE_PLUGIN_DESIGN, arguments, f"{path}.arguments")
             if self._approve.hold(name):

@@ -306,7 +306,13 @@ class PiiRule(KindsRule, frozen=True):
 
 
 class Unmasking(Section, frozen=True):
-    """Where placeholders of masked values are turned back in an answer, beyond plain text."""
+    """Which placeholders of masked values are turned back in an answer, and where beyond plain text."""
+
+    roles: list[Literal["user", "assistant", "system", "developer", "tool"]] = field(
+        default_factory=lambda: ["user", "assistant"]
+    )
+    """Whose messages a value must be in to be turned back: who asks may have back what they wrote and were told, but
+    not what the model was given to read."""
 
     links: bool = False
     """Also within addresses, links' targets and HTML: what stands there may be sent to whoever the model names."""

@@ -44,16 +44,16 @@ def decoded(view: View, kinds: frozenset[str]) -> View:
 
 
 def _edits(places: Iterable[tuple[int, int]], read: Callable[[str], str | None], text: str) -> Iterator[_Edit]:
-    line_end = -1
+    line_end: int | None = None
     for start, end in places:
         meaning = read(text[start:end])
         if meaning is None:
             continue
         long = end - start >= _LINE
-        if line_end == start - 1 and text[line_end] == "\n":
+        if line_end is not None and line_end == start - 1 and text[line_end] == "\n":
             start = line_end  # the code was wrapped: no line break stands in what it says
         yield start, end, meaning if meaning.isprintable() else ANY.sub("", meaning)
-        line_end = end if long else -1
+        line_end = end if long else None
 
 
 def _short(pattern: str) -> _Finder:

@@ -168,7 +168,7 @@ run "told_in_the_end" {
   }
 }
 
-run "a_channel_of_another_kind" {
+run "refuses_a_channel_of_another_kind" {
   command = plan
 
   module {
@@ -182,7 +182,7 @@ run "a_channel_of_another_kind" {
   expect_failures = [var.notify]
 }
 
-run "an_address_that_is_none" {
+run "refuses_an_address_that_is_none" {
   command = plan
 
   module {
@@ -196,7 +196,7 @@ run "an_address_that_is_none" {
   expect_failures = [var.notify]
 }
 
-run "a_threshold_that_never_holds" {
+run "refuses_a_threshold_that_never_holds" {
   command = plan
 
   module {
@@ -210,7 +210,7 @@ run "a_threshold_that_never_holds" {
   expect_failures = [var.thresholds]
 }
 
-run "a_share_above_one" {
+run "refuses_a_share_above_one" {
   command = plan
 
   module {
@@ -224,7 +224,7 @@ run "a_share_above_one" {
   expect_failures = [var.thresholds]
 }
 
-run "a_host_with_a_scheme" {
+run "refuses_a_host_with_a_scheme" {
   command = plan
 
   module {
@@ -238,7 +238,7 @@ run "a_host_with_a_scheme" {
   expect_failures = [var.host]
 }
 
-run "a_billing_account_that_is_none" {
+run "refuses_a_billing_account_that_is_none" {
   command = plan
 
   module {
@@ -252,7 +252,7 @@ run "a_billing_account_that_is_none" {
   expect_failures = [var.budget]
 }
 
-run "runbooks_nowhere" {
+run "refuses_runbooks_nowhere" {
   command = plan
 
   module {

@@ -18,6 +18,8 @@ FUNCTIONS = sorted(folder.parent.name for folder in ROOT.glob("functions/*/main.
 LOCKS = [
     ROOT / "requirements.txt",
     ROOT / "tests/requirements.txt",
+    ROOT / "tests/scan-requirements.txt",
+    ROOT / "tests/checkov-requirements.txt",
     ROOT / "shared/local/smollm2-requirements.txt",
     ROOT / "tests/evaluation/requirements.txt",
     *(ROOT / "functions" / name / "requirements.txt" for name in FUNCTIONS),
@@ -64,6 +66,8 @@ def test_the_tools_are_locked_on_top_of_the_root_lock():
 def test_the_locks_hold_what_pyproject_asks_for():
     assert names(PROJECT["project"]["dependencies"]) <= locked(ROOT / "requirements.txt").keys()
     assert names(GROUPS["dev"]) <= locked(ROOT / "tests/requirements.txt").keys()
+    assert names(GROUPS["scan"]) <= locked(ROOT / "tests/scan-requirements.txt").keys()
+    assert names(GROUPS["checkov"]) <= locked(ROOT / "tests/checkov-requirements.txt").keys()
     assert names(GROUPS["smollm2"]) == locked(ROOT / "shared/local/smollm2-requirements.txt").keys()
     assert names(GROUPS["evaluation"]) == locked(ROOT / "tests/evaluation/requirements.txt").keys()
     assert names(GROUPS["install"]) == names(PROJECT["build-system"]["requires"])
@@ -78,7 +82,7 @@ def test_every_direct_dependency_has_a_reason():
 
 
 def test_functions_groups_and_folders_are_the_same():
-    assert set(GROUPS) - {"install", "dev", "smollm2", "evaluation"} == set(FUNCTIONS)
+    assert set(GROUPS) - {"install", "dev", "scan", "checkov", "smollm2", "evaluation"} == set(FUNCTIONS)
     makefile = (ROOT / "Makefile").read_text()
     assert re.search(r"^FUNCTIONS := (.*)$", makefile, re.M)[1].split() == [
         name for name in GROUPS if name in FUNCTIONS

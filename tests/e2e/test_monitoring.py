@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -25,14 +26,24 @@ from shared.audit.archive import Archive
 from shared.audit.port import Operation, Operator, Recorded
 from shared.cli.main import make_parser
 from shared.clock import SystemClock
-from shared.errors import Conflict, StoreUnavailable
+from shared.errors import Conflict, ServiceUnavailable, StoreUnavailable
 from shared.gateway.call import Call
 from shared.gateway.exchange import Exchange
 from shared.gateway.services import Services
 from shared.guards.inspection import Inspection
 from shared.identity.caller import DEFAULT_SCOPES, Caller
 from shared.identity.local_issuer import create_local_issuer
-from shared.policy.types import AdmissionPolicy, Alerts, OpenAIUpstream, PolicyFile, RateLimit
+from shared.models.wire import TokenUsage
+from shared.policy.types import (
+    AdmissionPolicy,
+    Alerts,
+    ModelAlias,
+    OpenAIUpstream,
+    PolicyFile,
+    Price,
+    RateLimit,
+    Target,
+)
 from shared.rotation.service import RotationService
 from shared.stores.file_secrets import FileSecrets
 from shared.stores.folder_objects import FolderObjects
@@ -258,6 +269,24 @@ def test_metrics_count_what_they_say_and_nothing_else(entries: list[Entry]) -> N
     assert {line["done"] for line in counted("quarantines", entries)} == {"throttle", "quarantine"}
     assert {line["event"] for line in counted("trail_faults", entries)} == {"audit.conflict"}
     assert sum(line["completion_tokens"] for line in counted("tokens", entries)) > 0
+
+
+def test_a_call_of_a_model_tells_what_it_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    services: Any = SimpleNamespace(policy=SimpleNamespace(digest="d"), clock=SystemClock(), trail=Unreachable())
+    exchange = Exchange(services, Call("req_1", CALLER, None), "chat.completions", CALLER, 0, model="default")
+    exchange.alias = ModelAlias(targets=[Target("a", "b")], price=Price(input=2_000_000, output=10_000_000))
+    exchange.estimate, exchange.model_asked = Usage(prompt_tokens=500, completion_tokens=900), True
+    exchange.usage = TokenUsage(100, 50, 150)
+    with pytest.raises(ServiceUnavailable):
+        exchange.end("answered")
+    line = next(line for line in lines_of(capsys.readouterr().err) if line["event"] == "usage.counted")
+    assert (line["prompt_tokens"], line["completion_tokens"], line["cost_micros"]) == (100, 50, 700)
+    assert (line["tenant"], line["key_id"], line["model"], line["counted_by"]) == (
+        "acme",
+        "key1",
+        "default",
+        "upstream",
+    )
 
 
 def test_each_event_of_a_filter_is_one_that_the_code_logs() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -79,6 +80,17 @@ def test_what_is_redacted_never_leaves_and_the_rest_is_the_redacted_whole(pieces
     assert inspection.findings == whole.findings
     assert (inspection.runs, inspection.verdict, inspection.text) == (whole.runs, whole.verdict, whole.text)
     assert (inspection.bytes_forwarded, inspection.kept) == (whole.bytes_forwarded, whole.kept)
+
+
+@pytest.mark.parametrize("before", ["", "So: ", "12 AB 3"])
+def test_every_example_is_cut_letter_by_letter_as_in_the_whole(before: str) -> None:
+    request = chat("x")
+    for text in EXAMPLES:
+        written = f"{before}{text} and so on, +1 "
+        whole = content(HIDING.inspect_answer(answer(written), request).completion)
+        seen, _ = streamed(HIDING, list(written), request)
+        assert seen[-1] == whole, text
+        assert all(whole.startswith(shown) for shown in seen), text
 
 
 @settings(max_examples=80, deadline=None)

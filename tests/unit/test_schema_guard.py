@@ -147,6 +147,13 @@ def test_a_schema_can_only_be_so_large() -> None:
         compiled({"enum": ["x" * MOST_BYTES]})
 
 
+def test_much_work_is_the_fail_mode_s_business() -> None:
+    large = {"items": {"allOf": [{"minimum": -number} for number in range(5000)]}}
+    made = answer("[" + ",".join(["1"] * 30_000) + "]")
+    inspection = PIPELINE.inspect_answer(made, structured(large))
+    assert (inspection.verdict, inspection.faults) == ("block", {"schema": "TooMuchWork"})
+
+
 def test_nothing_is_fetched() -> None:
     with OpenAIServer() as server, pytest.raises(UnusableSchema):
         compiled({"$ref": f"{server.url}/schema.json"})

@@ -226,6 +226,33 @@ def test_a_value_is_masked_before_the_model_and_turned_back_in_the_answer() -> N
     assert completed.bytes_forwarded == len(completed.kept.encode())
 
 
+def tool_result(content: str) -> list[dict[str, Any]]:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    return [{"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c1", "content": content}]
+
+
+@pytest.mark.parametrize(
+    ("messages", "roles", "comes_back"),
+    [
+        ([{"role": "system", "content": f"The key is {KEY}."}], None, False),
+        ([{"role": "system", "content": f"The key is {KEY}."}], ["user", "system"], True),
+        (tool_result(KEY), None, False),
+        (tool_result(KEY), ["tool"], True),
+        ([*tool_result(KEY), {"role": "user", "content": f"It is {KEY}!"}], None, True),
+        ([{"role": "assistant", "content": f"I said {KEY}."}], None, True),
+        ([{"role": "user", "content": [{"type": "text", "text": KEY}]}], None, True),
+    ],
+)
+def test_only_who_wrote_a_value_has_it_back(messages: list[Any], roles: Any, comes_back: bool) -> None:
+    pipeline = Pipeline(Guards(unmask=Unmasking() if roles is None else Unmasking(roles=roles)))
+    inspection = pipeline.inspect_request(chat(messages=[*messages, {"role": "user", "content": "What is the key?"}]))
+    assert inspection.masks is not None
+    said = f"It is GITHUBTOKEN1{inspection.masks.nonce}."
+    background = Background(inspection.request, masks=inspection.masks)
+    answered = pipeline.inspect_answer(answer(said), inspection.request, background).completion
+    assert answered.choices[0].message.content == (f"It is {KEY}." if comes_back else said)
+
+
 def test_placeholders_of_another_request_mean_nothing() -> None:
     first, second = (masking().inspect_request(chat(MAIL)) for _ in range(2))
     assert first.masks is not None
@@ -270,7 +297,8 @@ def test_json_is_masked_inside_its_strings_and_blocked_elsewhere() -> None:
         "type": "function",
         "function": {"name": "f", "arguments": '{"to": "ann\\u0040corp.com", "n": 1}'},
     }
-    request = chat(messages=[{"role": "assistant", "tool_calls": [call]}, {"role": "user", "content": "and again"}])
+    again = {"role": "user", "content": f"to {MAIL} again"}
+    request = chat(messages=[{"role": "assistant", "tool_calls": [call]}, again])
     inspection = masking().inspect_request(request)
     assert inspection.masks is not None
     placeholder = f"EMAIL1{inspection.masks.nonce}"
