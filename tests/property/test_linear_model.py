@@ -63,7 +63,9 @@ def test_every_window_weighs_what_its_features_do(text):
     for first in range(0, max(len(words) - BLOCK, 1) if words else 0, BLOCK):
         features = window_spelt_out(words, first, min(first + WINDOW, len(words)))
         score = 0.25 + 0.5 * sum(TABLE[bucket] for bucket in features) / math.sqrt(len(features))
-        expected.append((first, min(first + WINDOW, len(words)), score))
+        end = min(first + WINDOW, len(words))
+        different = max(len(set(words[block : block + BLOCK])) for block in range(first, end, BLOCK))
+        expected.append((first, end, different, score))
     fresh, used = LinearModel(TABLE, 0.5, 0.25), LinearModel(TABLE, 0.5, 0.25)
     used.windows(text[::-1])
     for model in (fresh, used, used):
