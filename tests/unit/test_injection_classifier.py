@@ -129,9 +129,15 @@ def test_where_a_rule_found_something_the_classifier_adds_nothing():
     assert {finding.kind for finding in guard.inspect(canonicalise(attack), Context("input"))} == {
         "ignore_previous_instructions"
     }
-    buried = guard.inspect(canonicalise(f"{'one two three four ' * 125}{attack}"), Context("input"))
-    assert [finding.kind for finding in buried] == ["classifier", "ignore_previous_instructions"]
-    assert buried[0].span[1] <= buried[1].span[0]
+    buried = canonicalise(f"{'one two three four ' * 125}{attack}")
+    assert [finding.kind for finding in guard.inspect(buried, Context("input"))] == ["ignore_previous_instructions"]
+    cutting = InjectionGuard(
+        InjectionPolicy(action="redact", thresholds=ALWAYS),
+        lambda thresholds: Classifier(model(9), model(9), thresholds),
+    )
+    first, second = cutting.inspect(buried, Context("input"))
+    assert (first.kind, second.kind) == ("classifier", "ignore_previous_instructions")
+    assert first.span[1] <= second.span[0]
 
 
 def test_a_finding_is_told_in_characters_of_the_original():
