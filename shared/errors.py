@@ -28,15 +28,15 @@ Vendor errors are wrapped once, at the adapter's edge, with ``raise … from``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
 class WardgateError(Exception):
     """Base of every error that Wardgate raises on purpose."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """One thing that is wrong with a setting or the policy."""
 
     path: str

@@ -32,6 +32,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from msgspec import Struct
 
 from shared.clock import Clock
 from shared.errors import BadRequest, Conflict, PreconditionFailed, StoreError
@@ -67,8 +68,7 @@ class StoredAnswer:
     """The header that the answer had; empty where its receipt is in the body, or it had none."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Keys:
+class _Keys(Struct, frozen=True):
     """What is derived from the credential and the idempotency key."""
 
     tag: bytes
@@ -90,22 +90,19 @@ class Handle:
     keys: _Keys = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Fresh:
+class Fresh(Struct, frozen=True):
     """Nothing is known of this key, or nothing that can be given again: run and charge."""
 
     handle: Handle
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """An earlier attempt was charged and gave no answer: run and do not charge again."""
 
     handle: Handle
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(Struct, frozen=True):
     """An earlier attempt was answered: give the same answer."""
 
     stored: StoredAnswer

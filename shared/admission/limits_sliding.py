@@ -5,8 +5,11 @@ A hit is a blind increment of this window's field, which also returns the previo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.admission.limits_steps import READ_LASTS, SECOND, Get, Memory, Place, Steps, utc
 from shared.stores.documents import Delete, Document, Write
@@ -24,8 +27,7 @@ class SlidingState:
     current_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Counts:
+class _Counts(Struct, frozen=True):
     index: int
     """Number of the window."""
     previous: int

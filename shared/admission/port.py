@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from shared.errors import RateLimited, ServiceUnavailable
 from shared.identity.caller import Caller
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """What a request costs, estimated before it runs and counted after."""
 
     requests: int = 1
@@ -42,8 +41,7 @@ class LimitState(msgspec.Struct, frozen=True):
     """Until ``remaining`` grows if nothing more is charged; 0 where nothing is charged."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """A charge of which nobody knows whether the store took it, for the audit event."""
 
     at: int

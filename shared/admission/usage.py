@@ -9,9 +9,9 @@ chat templates put there.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.admission.port import Usage
 from shared.models.wire import (

@@ -20,10 +20,11 @@ All times are integers in nanoseconds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
 
 SUB_BUCKETS = 12
 """K, where the window is long enough for it: a charge is held at most 1/12 too long."""
@@ -60,8 +61,7 @@ class Period(Protocol):
     def seconds(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """Any stretch of ``length``. Buckets are numbered from the Unix epoch."""
 
     length: int
@@ -109,8 +109,7 @@ class Window:
         return self.length // _SECOND
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
+class Day(Struct, frozen=True):
     """Calendar days of a time zone, each a bucket and an epoch by itself, numbered as ``date.toordinal`` does."""
 
     zone: tzinfo

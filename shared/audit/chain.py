@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import heapq
 import uuid
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from shared.audit.journal import COMPACT_BYTES, Journal
 from shared.audit.record import GENESIS, EventType, event_of, seal
@@ -23,8 +23,7 @@ MAX_WAITING = 1000
 """Unacknowledged events in memory; more are in the journal only, or lost where there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """A chain as far as the bus has all of it."""
 
     seq: int

@@ -16,9 +16,9 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from shared.audit.event import (
     CONTENT_CIPHERTEXT,
@@ -52,8 +52,7 @@ class ContentGone(WardgateError):
     """The subject's key was erased, so nobody can open the content."""
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Struct, frozen=True):
     """What was sealed."""
 
     prompt: str | None
@@ -66,8 +65,7 @@ def subject_id(*, tenant: str = "", user: str | None = None, key_id: str | None 
     return hashlib.sha256(f"wardgate/content/1\0{name}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-@dataclass(frozen=True, slots=True)
-class _SubjectKey:
+class _SubjectKey(Struct, frozen=True):
     id: str
     key: bytes
     looked_up: float

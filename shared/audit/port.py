@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from msgspec import Struct
+
 from shared.errors import StoreUnavailable
 from shared.guards.port import Finding, GuardRun
 from shared.identity.caller import Caller
@@ -88,8 +90,7 @@ class Started:
     trace_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TurnedAway:
+class TurnedAway(Struct, frozen=True):
     """A request of a known caller that this process turned away by itself, without an event of its own."""
 
     tenant: str
@@ -102,8 +103,7 @@ class TurnedAway:
     """… or else the error's code."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
+class Operator(Struct, frozen=True):
     """Who works on Wardgate, as far as the machine they work on tells."""
 
     name: str
@@ -112,8 +112,7 @@ class Operator:
     functions acts by itself, or a token that guard has verified says so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """Something an operator did, as the trail remembers it."""
 
     action: str
@@ -126,8 +125,7 @@ class Operation:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """Where an interaction stands in the trail."""
 
     chain_uid: str

@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from shared.errors import WardgateError
 from shared.shapes import prepare
@@ -79,8 +78,7 @@ class MalformedRecord(WardgateError):
     """Not a record of the audit trail. The message never repeats what was read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(Struct, frozen=True):
     """A record that is ready to be published."""
 
     event: Event

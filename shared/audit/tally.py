@@ -12,6 +12,8 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from shared.audit.port import TurnedAway
 
 WINDOW = 10_000_000_000
@@ -21,8 +23,7 @@ CAPACITY = 10_000
 """Keys and reasons counted at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(Struct, frozen=True):
     """Requests of the same key that were turned away for the same reason."""
 
     request: TurnedAway

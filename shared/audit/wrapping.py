@@ -6,8 +6,9 @@ The cryptography package is imported with the first key that is used.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from shared.errors import WardgateError
 from shared.stores.secrets import Secret
@@ -21,8 +22,7 @@ class ContentUnreadable(WardgateError):
     """Content, or its key, is not what was sealed for this record."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wrapped:
+class Wrapped(Struct, frozen=True):
     """A key, encrypted."""
 
     wrapped: bytes

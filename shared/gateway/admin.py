@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Protocol
 
@@ -63,8 +62,7 @@ class Operators(Protocol):
     def verify(self, headers: Headers) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Admin:
+class Admin(Struct, frozen=True):
     """What the admin routes work with."""
 
     operators: Operators
@@ -73,8 +71,7 @@ class Admin:
     trail: OperationTrail
 
 
-@dataclass(frozen=True, slots=True)
-class AdminRoute:
+class AdminRoute(Struct, frozen=True):
     """A route that asks for an operator's ID token."""
 
     admin: Admin

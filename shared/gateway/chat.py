@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 import msgspec
 from flask import Request, Response
-from msgspec import UNSET
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from shared.admission.idempotency import StoredAnswer
 from shared.admission.usage import counted, estimate, texts_of
@@ -41,8 +41,7 @@ Answer = TypeVar("Answer")
 _TIMEOUT = 504
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(Struct, frozen=True):
     """What the caller wants, read and checked."""
 
     chat: ChatRequest

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 from flask import Request, Response
+from msgspec import Struct
 
 from shared.audit.port import TurnedAway
 from shared.errors import (
@@ -53,8 +53,7 @@ Handler = Callable[[Services, Request, Call], Response]
 OpenHandler = Callable[[Services], Response]
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """A route that asks for a credential of this scope."""
 
     method: str
@@ -64,8 +63,7 @@ class Route:
     """What the audit trail calls it."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenRoute:
+class OpenRoute(Struct, frozen=True):
     """A route that anybody may read."""
 
     handler: OpenHandler

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from shared.admission.idempotency import Idempotency
 from shared.admission.port import Admission
@@ -19,8 +20,7 @@ from shared.policy import Policy
 from shared.switch.switch import KillSwitch
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
+class Services(Struct, frozen=True):
     """The rooms of the house that a request passes through."""
 
     policy: Policy

@@ -7,10 +7,10 @@ window that the classifier judges is such a span: it is allowed only where the t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import re2  # type: ignore[import-untyped]  # ships no types
+from msgspec.structs import replace
 
 from shared.guards.port import Finding
 from shared.policy.types import AllowedPhrase

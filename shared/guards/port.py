@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 if TYPE_CHECKING:  # the functions that only record findings load no text and none of its tables
     from shared.guards.masking import Masks
@@ -31,8 +34,7 @@ VERDICTS: tuple[Verdict, ...] = ("allow", "flag", "mask", "redact", "block")
 """From harmless to final."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing a guard found in one part of a conversation. Never holds the text itself."""
 
     guard: str
@@ -66,8 +68,7 @@ class Finding:
         return replace(self, part=part)
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """How much text a guard must hold back while an answer streams.
 
     A guard that does not judge the whole is local: whether it finds a span depends on the span and on no more
@@ -149,8 +150,7 @@ class Background:
         return known
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """What a guard may know of the text it inspects."""
 
     direction: Direction
@@ -227,8 +227,7 @@ class Bindable(ABC):
         """The guard for one answer; None where there is nothing that it could find, so that it does not run."""
 
 
-@dataclass(frozen=True, slots=True)
-class GuardRun:
+class GuardRun(Struct, frozen=True):
     """What one guard did on one request or answer, for the receipt."""
 
     guard: str

@@ -11,9 +11,12 @@ import hmac
 import re
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.clock import Clock, utc
 from shared.errors import (
@@ -71,8 +74,7 @@ class Peppers(Protocol):
         """The value of one version."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRecord:
+class KeyRecord(Struct, frozen=True):
     """An API key as it is listed: everything but the key."""
 
     id: str

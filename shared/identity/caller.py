@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Scope = Literal["chat", "scan", "models", "asserts_user"]
 SCOPES: tuple[Scope, ...] = ("chat", "scan", "models", "asserts_user")
 DEFAULT_SCOPES: tuple[Scope, ...] = ("chat", "scan", "models")
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who is calling, as far as it has been verified.
 
     ``key_id`` names the credential that limits are counted on: an API key's id, or for an OIDC token

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from shared.identity.signatures import Key, algorithms_of, is_signed, read_public_key
 
@@ -34,8 +35,7 @@ class PublicKey:
         return algorithm in self._algorithms and is_signed(self._key, algorithm, signed, signature)
 
 
-@dataclass(frozen=True, slots=True)
-class KeySet:
+class KeySet(Struct, frozen=True):
     """An issuer's usable keys."""
 
     keys: tuple[PublicKey, ...]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from shared.clock import Clock, utc
 from shared.errors import BadRequest, Conflict, PreconditionFailed, ServiceUnavailable, StoreUnavailable

@@ -6,13 +6,13 @@ In the key's document ``hash`` and ``pepper`` are those of the newest; ``older``
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class StoredSecret:
+
+class StoredSecret(Struct, frozen=True):
     """What is stored of a secret."""
 
     hash: bytes

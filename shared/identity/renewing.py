@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from shared.clock import Clock
 from shared.errors import ServiceUnavailable
@@ -25,8 +26,7 @@ _PATIENCE_SECONDS = 2.0
 could hold every thread of the process while a source hangs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held(Generic[T]):
+class Held(Struct, Generic[T], frozen=True):
     """A value with its age. Times are nanoseconds since the Unix epoch."""
 
     value: T

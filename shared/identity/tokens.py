@@ -9,7 +9,6 @@ without ``kid`` is believed only where its issuer has a single key for the algor
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -56,8 +55,7 @@ class Claims(Struct):
     email_verified: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class UnverifiedToken:
+class UnverifiedToken(Struct, frozen=True):
     """A token, taken apart. Nothing in it is to be believed yet."""
 
     header: Header
@@ -66,8 +64,7 @@ class UnverifiedToken:
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(Struct, frozen=True):
     """Which tokens are believed: whose, for whom, and signed how."""
 
     issuers: Collection[str]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from shared.errors import StoreError
-from shared.stores.deliverer import Deliverer
+from shared.local.deliverer import Deliverer
 
 
 class Delivery:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NoReturn
 
 import msgspec
+from msgspec import Struct
 
 from shared.errors import ApiError, BadRequest, ContentFiltered, NotFound, ServiceUnavailable
 from shared.identity.service import IdentityTokens
@@ -34,8 +34,7 @@ _GRACE = 0.5
 """Seconds that the model function gets to say that the time is over."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCall:
+class ModelCall(Struct, frozen=True):
     """What the model function needs to know of the request that it works for."""
 
     request_id: str
@@ -49,8 +48,7 @@ class ModelCall:
     """Called twice a second while the call waits; what it raises ends the call."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A whole answer, and where it came from."""
 
     completion: ChatCompletion

@@ -10,10 +10,11 @@ import math
 import random
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from shared.errors import ApiError, NotFound, ServiceUnavailable
 from shared.models.breaker import CircuitBreaker
@@ -29,8 +30,7 @@ _FIRST_DELAY = 0.2
 """Seconds before the second try, at most; doubled for each one after it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """One model on one upstream, with its breaker."""
 
     name: str
@@ -43,16 +43,14 @@ class Target:
     breaker: CircuitBreaker
 
 
-@dataclass(frozen=True, slots=True)
-class Alias:
+class Alias(Struct, frozen=True):
     """A model name that callers may use."""
 
     targets: Sequence[Target]
     max_output_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Routed(Generic[T]):
+class Routed(Struct, Generic[T], frozen=True):
     """What came, and where it came from."""
 
     answer: T

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 import yaml
+from msgspec import Struct
 
 from shared.errors import ConfigurationError, Fault
 from shared.policy.secret_rules import secret_faults
@@ -22,8 +22,7 @@ _NO_ZONES = "this machine has no time zone database; install the package tzdata 
 _PLAIN_KEY = re.compile(r"[a-zA-Z0-9_./:@-]{1,256}")
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """A policy that has been checked."""
 
     file: PolicyFile

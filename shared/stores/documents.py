@@ -8,16 +8,16 @@ reads a field without a separate call.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 Value = Any
 """None, bool, int (64 bit), float, str, bytes, aware datetime, or a list or str-keyed dict of these."""
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(Struct, frozen=True):
     """Creates a document or changes some of its fields.
 
     Field names in ``remove`` and ``increments`` may be paths such as ``counts.requests_17``.
@@ -45,8 +45,7 @@ class Write:
     """Precondition: the document's ``updated_at`` must be this."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(Struct, frozen=True):
     """Deletes a document; without preconditions, deleting a missing one is no error."""
 
     path: str
@@ -54,8 +53,7 @@ class Delete:
     updated_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WriteResult:
+class WriteResult(Struct, frozen=True):
     """What one write did."""
 
     increments: Mapping[str, int]
@@ -65,8 +63,7 @@ class WriteResult:
     """The document's update time, in nanoseconds since the Unix epoch; the commit's, where it is deleted."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommitResult:
+class CommitResult(Struct, frozen=True):
     """What a commit did; ``results`` in the order of its writes."""
 
     results: tuple[WriteResult, ...]
@@ -74,8 +71,7 @@ class CommitResult:
     """The store's own time of the commit, in nanoseconds since the Unix epoch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """A document as read."""
 
     path: str

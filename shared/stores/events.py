@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote
+
+from msgspec import Struct
 
 MAX_EVENT_BYTES = 9_000_000
 """Bound on an event's data, so that every bus takes it: Pub/Sub takes 10 MB in one request, envelope and all."""
@@ -17,8 +18,7 @@ _HEADER_SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not 
 """What the CloudEvents HTTP binding (1.0.2, section 3.1.3.2) leaves as it is; the rest is percent-encoded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """A CloudEvent 1.0 in binary content mode: attributes for routing, ``data`` as it is stored."""
 
     id: str
@@ -61,8 +61,7 @@ class Event:
         return headers
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
+class DeadLetter(Struct, frozen=True):
     """An event that one sink never took. None: the bus does not tell."""
 
     sink: str | None

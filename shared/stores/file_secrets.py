@@ -17,12 +17,12 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 from uuid import uuid4
 
 import msgspec
+from msgspec import Struct
 
 from shared.errors import PreconditionFailed, SecretNotFound, StoreUnavailable
 from shared.stores.files import FILE_MODE, FOLDER_MODE, require_private_folder, sync_folder, write_once
@@ -152,8 +152,7 @@ class FileSecrets:
         return StoreUnavailable(f"The secrets in {self._folder} cannot be used: {error.strerror}.")
 
 
-@dataclass(frozen=True, slots=True)
-class _Version:
+class _Version(Struct, frozen=True):
     """A version as its file's name tells it."""
 
     number: int

@@ -6,8 +6,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from shared.errors import PreconditionFailed, SecretNotFound, StoreError, StoreUnavailable
 from shared.stores.documents import DocumentStore
@@ -31,8 +32,7 @@ request. Less than the shortest grace period, 1 s: what was current half a secon
 _NEVER = float("-inf")
 
 
-@dataclass(frozen=True, slots=True)
-class CurrentSecret:
+class CurrentSecret(Struct, frozen=True):
     """The version of a secret that is to be used now."""
 
     number: int

@@ -6,8 +6,9 @@ Versions are always read by number: ``latest`` and aliases are only eventually c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 VersionState = Literal["enabled", "disabled", "destroyed"]
 
@@ -30,8 +31,7 @@ class Secret:
     __str__ = __repr__
 
 
-@dataclass(frozen=True, slots=True)
-class SecretVersion:
+class SecretVersion(Struct, frozen=True):
     """One version of a secret, without its value."""
 
     name: str

@@ -1,4 +1,4 @@
-"""The event bus on one SQLite file: a publisher's side and the queue that ``shared.stores.deliverer`` empties.
+"""The event bus on one SQLite file: a publisher's side and the queue that the local stack empties.
 
 events        what was published, kept until every sink has it
 fanned_out    the newest event that has its deliveries
@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from shared.stores.events import DeadLetter, Event
 from shared.stores.sqlite import Database
@@ -67,8 +68,7 @@ INSERT OR IGNORE INTO deliveries (seq, sink, attempts, due_at) SELECT seq, sink,
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """An event that one sink is to get."""
 
     seq: int
@@ -78,8 +78,7 @@ class Delivery:
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """A delivery that failed and is tried again."""
 
     seq: int
@@ -88,8 +87,7 @@ class Retry:
     """Nanoseconds since the Unix epoch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Burial:
+class Burial(Struct, frozen=True):
     """A delivery that failed for good."""
 
     seq: int

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.errors import BadRequest
 
@@ -35,8 +37,7 @@ Need = Literal["nothing", "renew", "wait"]
 """To read: not now; one caller does, others go on; one caller does, others wait for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """What a process knows of the switch."""
 
     on: frozenset[str] = frozenset()
@@ -49,8 +50,7 @@ class View:
     """When a read failed, if none has succeeded since."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """Why a call may not go on."""
 
     scope: str | None

@@ -7,8 +7,9 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 from shared.errors import ConfigurationError
 from shared.policy import Policy, load_policy
@@ -17,8 +18,7 @@ from shared.settings import Settings, load_settings
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """What a function knows when it starts."""
 
     settings: Settings

@@ -6,21 +6,21 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import urllib3
+from msgspec.structs import replace
 
 from shared.audit.record import seal
 from shared.audit.verify import Verifier
 from shared.audit.writer import ChainWriter
 from shared.clock import SystemClock
+from shared.local.deliverer import Deliverer
 from shared.policy.types import Audit
 from shared.stores import pubsub_dead_letters
 from shared.stores.connect import connect_dead_letters, connect_events
-from shared.stores.deliverer import Deliverer
 from shared.stores.events import MAX_ATTRIBUTE_BYTES, MAX_EVENT_BYTES, Event, EventBus
 from shared.stores.folder_objects import FolderObjects
 from shared.stores.pubsub_bus import PubsubBus

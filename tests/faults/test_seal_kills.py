@@ -22,8 +22,8 @@ from shared.audit.record import parse_record
 from shared.audit.verdicts import Verification
 from shared.audit.writer import ChainWriter
 from shared.clock import SystemClock
+from shared.local.deliverer import Deliverer
 from shared.policy.types import Audit
-from shared.stores.deliverer import Deliverer
 from shared.stores.events import Event
 from shared.stores.folder_objects import FolderObjects
 from shared.stores.spool import SpoolBus

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.stores.deliverer import Deliverer
+from shared.local.deliverer import Deliverer
 from shared.stores.spool import SpoolBus
 from tests.support.function_process import FunctionProcess
 from tests.support.trail import Chain, finding

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
+
+from msgspec.structs import replace
 
 from shared.clock import Clock
 from shared.errors import PreconditionFailed, SecretNotFound

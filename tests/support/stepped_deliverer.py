@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.stores.deliverer import Deliverer
+from shared.local.deliverer import Deliverer
 
 
 class SteppedDeliverer(Deliverer):

@@ -68,7 +68,7 @@ def publish_for_ever(path: Path, acknowledged: Path) -> None:
 
 
 def deliver_for_ever(path: Path, url: str) -> None:
-    from shared.stores.deliverer import Deliverer  # slow to import, and only needed here
+    from shared.local.deliverer import Deliverer  # slow to import, and only needed here
 
     Deliverer(path, {"archive": url}, first_pause_seconds=0.01).run(threading.Event())
 

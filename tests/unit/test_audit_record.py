@@ -6,12 +6,12 @@ import base64
 import hashlib
 import json
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shared.audit.compose import attributes_of as compose
 from shared.audit.record import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from shared.admission.cells import counts_in
 from shared.admission.limiter import Limiter

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from shared.admission.cells import counts_in
 from shared.admission.limiter import Limiter

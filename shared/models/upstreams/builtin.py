@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.errors import BadRequest
 from shared.models.upstreams.instance import NoInstance, smallest_instance
@@ -53,8 +54,7 @@ _DELTA = 24
 """Characters of one streamed delta."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(Struct, frozen=True):
     """What every choice of one answer says: text, or the call of a tool."""
 
     text: str

@@ -6,19 +6,23 @@ import json
 import random
 import re
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-
-import urllib3
+from urllib.parse import urlsplit
 
 from shared.clock import Clock, SystemClock
 from shared.stores.events import DeadLetter, Event
 from shared.stores.spool import Burial, Delivery, Retry, SpoolQueue
+from shared.web.http_client import AnswerTooLarge, HttpClient, HttpError, Response
 
 _POLL_SECONDS = 0.05
+_TOGETHER = 32
+"""Most deliveries that are written down in one transaction."""
+
 _MAX_ANSWER_BYTES = 16 * 1024
 """How much is read of an answer, and so how large one may be whose connection is kept."""
 
@@ -45,8 +49,10 @@ class Deliverer:
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), and becomes a dead letter
     after ``attempts``. What was under way when the process died is delivered again, so sinks must be idempotent.
 
-    Each sink has its own pace: one that hangs or fails holds up no other. A sink gets what is published
-    from the first time it is named; what waits for a sink that is no longer named waits on.
+    Each sink has its own pace: one that hangs or fails holds up no other. It gets one event at a time over a
+    kept-alive connection, and how that went is written down for many at once: so delivery, which on one machine
+    runs beside the functions, takes little from them. A sink gets what is published from the first time it is
+    named; what waits for a sink that is no longer named waits on.
     """
 
     def __init__(
@@ -58,7 +64,6 @@ class Deliverer:
         first_pause_seconds: float = 0.2,
         longest_pause_seconds: float = 60.0,
         timeout_seconds: float = 10.0,
-        parallel: int = 4,
         clock: Clock | None = None,
     ) -> None:
         """Starts nothing yet.
@@ -70,23 +75,14 @@ class Deliverer:
             first_pause_seconds: Pause after the first failure.
             longest_pause_seconds: Bound on the pause.
             timeout_seconds: How long a sink may take for its answer.
-            parallel: Deliveries to one sink at a time, each on its own kept-alive connection.
             clock: Tells when a delivery is due.
         """
         self._queue = SpoolQueue(path)
-        self._sinks = dict(sinks)
+        self._sinks = {name: _Sink(url, timeout_seconds) for name, url in sinks.items()}
         self._attempts = attempts
         self._first_pause = first_pause_seconds
         self._longest_pause = longest_pause_seconds
-        self._parallel = parallel
         self._clock = clock or SystemClock()
-        self._workers = ThreadPoolExecutor(parallel * len(self._sinks), thread_name_prefix="deliver")
-        self._http = urllib3.PoolManager(
-            num_pools=len(self._sinks),
-            maxsize=parallel,
-            retries=False,
-            timeout=urllib3.Timeout(connect=timeout_seconds, read=timeout_seconds),
-        )
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until ``stop`` is set; an event is on its way at most 50 ms after it was published.
@@ -114,9 +110,9 @@ class Deliverer:
         return self._queue.redrive()
 
     def close(self) -> None:
-        """End the worker threads and close all connections."""
-        self._workers.shutdown()
-        self._http.clear()
+        """Close all connections."""
+        for sink in self._sinks.values():
+            sink.close()
         self._queue.close()
 
     def __enter__(self) -> Deliverer:
@@ -133,54 +129,67 @@ class Deliverer:
                 stop.wait(_POLL_SECONDS)
 
     def _deliver_due(self, sink: str) -> int:
+        """Deliver what is due as far as the sink takes it now, and write down how that went; says how many it were."""
         self._queue.fan_out(list(self._sinks))
-        deliveries = self._queue.due(sink, self._clock.time_ns(), self._parallel)
-        if not deliveries:
-            return 0
-        faults = list(self._workers.map(lambda delivery: self._post(self._sinks[sink], delivery.event), deliveries))
         delivered: list[int] = []
         retries: list[Retry] = []
         dead: list[Burial] = []
-        for delivery, fault in zip(deliveries, faults, strict=True):
+        for delivery in self._queue.due(sink, self._clock.time_ns(), _TOGETHER):
+            fault = self._sinks[sink].post(delivery.event)
             if fault is None:
                 delivered.append(delivery.seq)
             elif delivery.attempts + 1 < self._attempts and not fault.final:
                 retries.append(self._retry(delivery))
             else:
                 dead.append(Burial(delivery.seq, delivery.attempts + 1, self._clock.time_ns(), fault.reason))
-        self._queue.settle(sink, delivered=delivered, retries=retries, dead=dead)
-        return len(deliveries)
+            if fault is not None and not fault.final:
+                break
+        tried = len(delivered) + len(retries) + len(dead)
+        if tried:
+            self._queue.settle(sink, delivered=delivered, retries=retries, dead=dead)
+        return tried
 
     def _retry(self, delivery: Delivery) -> Retry:
         pause = min(self._longest_pause, self._first_pause * 2**delivery.attempts)
         pause *= random.uniform(0.5, 1)  # noqa: S311  # spreads load, keeps no secret
         return Retry(delivery.seq, delivery.attempts + 1, self._clock.time_ns() + int(pause * 1e9))
 
-    def _post(self, url: str, event: Event) -> _Fault | None:
+
+class _Sink:
+    """A sink as its URL's server."""
+
+    def __init__(self, url: str, timeout_seconds: float) -> None:
+        place = urlsplit(url)
+        self._path = place.path or "/"
+        self._timeout = timeout_seconds
+        self._client = HttpClient(f"{place.scheme}://{place.netloc}", connect_timeout=timeout_seconds)
+
+    def post(self, event: Event) -> _Fault | None:
         """POST one event; None where the sink took it."""
         try:
-            response = self._http.request(
-                "POST", url, body=event.data, headers=event.headers(), redirect=False, preload_content=False
-            )
-            answer = _read(response)
-        except urllib3.exceptions.HTTPError as error:
-            return _Fault(f"no answer ({type(error).__name__})", final=False)
+            headers = event.headers()
         except ValueError:  # an event that this version would not have published
             return _Fault("too large for a request", final=True)
-        if 200 <= response.status < 300:
+        deadline = time.monotonic() + self._timeout
+        try:
+            with self._client.send("POST", self._path, headers=headers, body=event.data, deadline=deadline) as response:
+                status, answer = response.status, _read(response)
+        except HttpError as error:
+            return _Fault(f"no answer ({type(error).__name__})", final=False)
+        if 200 <= status < 300:
             return None
-        final = 400 <= response.status < 500 and response.status not in _PASSING
-        return _Fault(f"HTTP {response.status}{_code(answer)}", final)
+        return _Fault(f"HTTP {status}{_code(answer)}", final=400 <= status < 500 and status not in _PASSING)
+
+    def close(self) -> None:
+        self._client.close()
 
 
-def _read(response: urllib3.BaseHTTPResponse) -> bytes:
-    """The start of the answer; the connection is kept if that is all of it."""
-    answer = response.read(_MAX_ANSWER_BYTES)
-    if response.read(1):
-        response.close()
-    else:
-        response.release_conn()
-    return answer
+def _read(response: Response) -> bytes:
+    """The whole answer, or nothing of one that is too long."""
+    try:
+        return response.read(_MAX_ANSWER_BYTES)
+    except AnswerTooLarge:
+        return b""
 
 
 def _code(answer: bytes) -> str:
