@@ -3,8 +3,8 @@
 The detectors are detect-secrets' own of known forms, such as private keys and tokens of GitHub or Slack, and those of
 secret_detectors.py: what this project could lose. Its guesses by entropy and by names such as "password" are left
 out, since in a security product they find little else. Tests, and what the guard of secrets is made of, hold samples of
-every form: there the detectors of our own forms look alone. A made-up credential that must have one of those is marked in
-its line: ``pragma: allowlist secret``.
+every form: there the detectors of our own forms look alone. A made-up credential that must have one of those is marked
+in its line: ``pragma: allowlist secret``.
 """
 
 from __future__ import annotations
