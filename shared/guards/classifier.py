@@ -27,7 +27,7 @@ from shared.text.views import View
 KIND = "classifier"
 MODEL = Path(__file__).with_name("injection_model.json")
 FEWEST = 4
-"""Words of a text that can be suspected: fewer say too little."""
+"""Different words of a window that can be suspected: fewer say too little."""
 
 _CLEARER = frozenset({"folded", "decoded", "reshaped"})
 """Readings that hold all of the one before them."""
@@ -92,9 +92,7 @@ class Classifier:
         found: dict[Span, float] = {}
         for view in judged(text):
             windows = [
-                window
-                for window in model.windows(view.text)
-                if window.score > least and window.end - window.first >= FEWEST
+                window for window in model.windows(view.text) if window.score > least and window.different >= FEWEST
             ]
             for span, score in _places(view, windows, known) if windows else ():
                 found[span] = max(score, found.get(span, 0.0))

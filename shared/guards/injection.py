@@ -58,9 +58,21 @@ class InjectionRules:
         self._groups = [group for rules in together for group in _groups(rules)]
 
     def signs(self, text: Text, channel: Channel, most: int | None = None) -> Iterator[Sign]:
-        """Each place where a rule matches and says enough; ``most`` places for one rule in one reading."""
+        """Each place where a rule matches and says enough.
+
+        Args:
+            text: What is read.
+            channel: Where it comes from.
+            most: Places for one rule in one reading. None: all of them, in all readings; else no more readings are
+                looked at, or made, once one shows an attack.
+        """
         for view in _worth_reading(text):
-            yield from self._in_view(view, channel, most)
+            found = False
+            for sign in self._in_view(view, channel, most):
+                found = True
+                yield sign
+            if found and most is not None:
+                return
 
     def _in_view(self, view: View, channel: Channel, most: int | None) -> Iterator[Sign]:
         plain = words(view)
@@ -77,12 +89,13 @@ class InjectionRules:
                     yield Sign(rule, where.span(match.start, match.end), score)
 
 
-def _worth_reading(text: Text) -> tuple[View, ...]:
-    """The readings, but for the one that the folded view was made of: it says nothing else to the rules."""
-    readings, base = text.readings, len(text.views) - 1
-    if len(readings) > base + 1 and readings[base + 1].name == "folded":
-        return readings[:base] + readings[base + 1 :]
-    return readings
+def _worth_reading(text: Text) -> Iterator[View]:
+    """The readings, plain text first, which may suffice; but not what was folded, which says nothing else to rules."""
+    base = text.views[-1]
+    if base.text.isascii():
+        yield base
+    folded = any(view.name == "folded" for view in text.readings)
+    yield from (view for view in text.readings if view is not base or not (folded or base.text.isascii()))
 
 
 class _Group(Struct, frozen=True):
@@ -152,17 +165,23 @@ class InjectionGuard(JoinedReader):
             self._add(found, sign.span, sign.rule.kind, sign.score)
             if self._most is not None and len(found) >= _ENOUGH:
                 break
+        if found and self._most is not None:  # it is refused, or reported, whatever else is said of it
+            return _outermost(sorted(found.values(), key=_beginning))
         for place in self._classifier.find(text, context.channel, [finding.span for finding in found.values()]):
             self._add(found, place.span, CLASSIFIER, round(place.score, 4))
         for view in text.readings:
             if view.name == "tags" and len(view.text) > LONGEST_HONEST:
                 self._add(found, view.span(0, len(view.text)), "hidden_text", _SMUGGLED_SCORE)
-        return _outermost(sorted(found.values(), key=lambda finding: (finding.span[0], -finding.span[1])))
+        return _outermost(sorted(found.values(), key=_beginning))
 
     def _add(self, found: dict[tuple[int, int, str], Finding], span: tuple[int, int], kind: str, score: float) -> None:
         key = (*span, kind)
         if key not in found or found[key].score < score:
             found[key] = Finding(self.name, kind, PROMPT_INJECTION, span, score, self._action, self._enforced)
+
+
+def _beginning(finding: Finding) -> tuple[int, int]:
+    return finding.span[0], -finding.span[1]
 
 
 def _outermost(findings: Sequence[Finding]) -> list[Finding]:
