@@ -31,6 +31,8 @@ from shared.models.wire import (
     TokenUsage,
 )
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
+
 
 def canonical_choices(choices: Sequence[Choice]) -> bytes:
     """The canonical choices of an answer, as the module's head defines them."""
@@ -47,7 +49,7 @@ def canonical_choices(choices: Sequence[Choice]) -> bytes:
         }
         for choice in sorted(choices, key=lambda choice: choice.index)
     ]
-    return json.dumps(canonical, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+    return _encode(canonical).encode()
 
 
 def answer_digest(completion: ChatCompletion) -> str:

@@ -64,6 +64,9 @@ class Window(NamedTuple):
 
     first: int
     end: int
+    different: int
+    """Words in that of its blocks which has more of them that differ."""
+
     score: float
     """As log odds."""
 
@@ -107,16 +110,19 @@ class LinearModel:
         weight_of = self._weights.__getitem__
         weights: list[int] = []
         counts: list[int] = []
+        different: list[int] = []
         for start in range(0, len(words), BLOCK):
             end = start + BLOCK
             own = [weighed[word] for word in set(words[start:end])]
             joined = [*{pair & _MASK for pair in pairs[start:end]}, *{triple & _MASK for triple in triples[start:end]}]
             weights.append(sum([word.weight for word in own]) + sum(map(weight_of, joined)))
             counts.append(sum([word.features for word in own]) + len(joined))
+            different.append(len(own))
         return [
             Window(
                 first,
                 min(first + WINDOW, len(words)),
+                max(different[block : block + 2]),
                 self._bias + self._scale * sum(weights[block : block + 2]) / math.sqrt(sum(counts[block : block + 2])),
             )
             for block, first in enumerate(starts(len(words)))

@@ -12,6 +12,7 @@ import base64
 import hmac
 import secrets
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from shared.stores.secrets import Secret
@@ -75,16 +76,17 @@ def pepper_of_id(key_id: str) -> int:
 
 def key_hash(pepper: Secret, key: str) -> bytes:
     """What is stored of a key. Over the whole of it, so that a hash is of no use under another id."""
-    return hmac.digest(_derive(pepper, b"wardgate api key hash v1"), key.encode(), "sha256")
+    return hmac.digest(_derive(pepper.reveal(), b"wardgate api key hash v1"), key.encode(), "sha256")
 
 
 def _mac(pepper: Secret, tagged: bytes) -> bytes:
-    return hmac.digest(_derive(pepper, b"wardgate api key id v1"), tagged, "sha256")[:_MAC_BYTES]
+    return hmac.digest(_derive(pepper.reveal(), b"wardgate api key id v1"), tagged, "sha256")[:_MAC_BYTES]
 
 
-def _derive(pepper: Secret, purpose: bytes) -> bytes:
+@lru_cache(maxsize=16)
+def _derive(pepper: bytes, purpose: bytes) -> bytes:
     """A key for one purpose: the first block of HKDF-Expand with SHA-256 (RFC 5869, section 2.3)."""
-    return hmac.digest(pepper.reveal(), purpose + b"\x01", "sha256")
+    return hmac.digest(pepper, purpose + b"\x01", "sha256")
 
 
 def _base32(data: bytes) -> str:

@@ -68,14 +68,14 @@ class SecretReader:
             store: Where the secrets are.
             documents: Where their pointers are.
             environment: ``development`` lets environment variables win.
-            environ: Looked at instead of the process's environment.
+            environ: Looked at instead of the process's environment as it is now.
             monotonic: Seconds from any start, never backwards.
         """
         self._store = store
         self._documents = documents
         self._environ: Mapping[str, str] = {}
         if environment == "development":
-            self._environ = os.environ if environ is None else environ
+            self._environ = dict(os.environ) if environ is None else environ
         self._monotonic = monotonic
         self._secrets: dict[str, _Known] = {}
         self._values: dict[tuple[str, int], Secret] = {}

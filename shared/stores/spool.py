@@ -1,4 +1,4 @@
-"""The event bus on one SQLite file: a publisher's side and the queue that ``shared.local.deliverer`` empties.
+"""The event bus on one SQLite file: a publisher's side and the queue that the local stack empties.
 
 events        what was published, kept until every sink has it
 fanned_out    the newest event that has its deliveries

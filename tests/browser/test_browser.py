@@ -106,7 +106,7 @@ def test_a_page_reads_receipt_and_limits(allowed):
 
 def test_a_page_reads_no_other_header(allowed):
     safelisted = {"content-type", "content-length", "cache-control"}
-    assert allowed["answer"]["headers"].keys() <= EXPOSED | safelisted | {"wardgate-hold-back"}
+    assert allowed["answer"]["headers"].keys() <= EXPOSED | safelisted | {"wardgate-hold-back", "wardgate-notice"}
 
 
 def test_the_sdk_streams_the_same_answer(allowed):

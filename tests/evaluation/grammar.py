@@ -18,7 +18,7 @@ class Grammar:
     """Rules and their alternatives.
 
     Raises:
-        ValueError: A line that belongs to no rule, or a rule that is drawn from and not there.
+        ValueError: A line that belongs to no rule.
     """
 
     def __init__(self, source: str) -> None:
@@ -36,7 +36,7 @@ class Grammar:
                 self._rules[name].append(line)
 
     def draw(self, rule: str, count: int, seed: int) -> Iterator[str]:
-        """``count`` different texts; fewer where the rule cannot say so many within ten tries each."""
+        """``count`` different texts of one of the rules; fewer where ten tries for each are not enough."""
         chance = random.Random(f"{rule} {seed}")
         seen: set[str] = set()
         for _ in range(10 * count):

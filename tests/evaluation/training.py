@@ -2,19 +2,18 @@
 
 The one for users' text learns attacks from all harmless text. The one for fetched text learns them, and what is
 planted in documents, from documents, mails and tools' results, and only faintly from users' prompts, which
-order the model about as attacks do. A long attack is mostly harmless: a first fit finds its telling windows,
-and the second learns from those alone.
+order the model about as attacks do.
 """
 
 from __future__ import annotations
 
 import math
+import random
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Literal
-from zlib import crc32
 
 import msgspec
 import numpy
@@ -23,19 +22,12 @@ import scipy.sparse
 import scipy.special
 
 from shared.guards.classifier import judged, log_odds
-from shared.guards.linear import (
-    BLOCK,
-    BUCKETS,
-    FIRST_PAIR,
-    FIRST_TRIPLE,
-    WINDOW,
-    WORD,
-    LinearModel,
-    word_features,
-)
+from shared.guards.linear import BUCKETS, LinearModel
 from shared.text.canonical import canonicalise
 from tests.evaluation.data import FOLDS, MISLABELLED, Group, Source
+from tests.evaluation.disguises import hidden
 from tests.evaluation.grammar import GRAMMAR, Grammar
+from tests.evaluation.windows import window_buckets
 
 Head = Literal["user", "fetched"]
 Floats = numpy.ndarray[tuple[int], numpy.dtype[numpy.float64]]
@@ -46,7 +38,7 @@ DRAWN = 2500
 """Texts drawn from each of the grammar's four rules."""
 
 MOST_WINDOWS = 12
-"""Windows of one text that are learnt from."""
+"""Windows of one reading of a text that are learnt from."""
 
 MOST_ROWS = 2000
 """Texts of one source with one label that are learnt from, chosen by chance where there are more."""
@@ -55,10 +47,13 @@ SEED = 1
 CALIBRATED = 0.9
 """The score at which ``FALSE_POSITIVES`` of harmless text from sources never seen are suspected."""
 
+SHUFFLED = 0.15
+"""The share of all texts that is learnt from a second time, with the inner letters of its words shuffled."""
+
 MOST_JUDGED = 300
 """Harmless texts of one source that the calibration counts, so that no source sets it alone."""
 
-FALSE_POSITIVES: dict[Head, float] = {"user": 0.0075, "fetched": 0.005}
+FALSE_POSITIVES: dict[Head, float] = {"user": 0.0085, "fetched": 0.012}
 """What the rules leave of 1 % of users' prompts and 2 % of documents."""
 
 _STRENGTH = 3.0
@@ -112,10 +107,14 @@ def gather(sources: Sequence[Source], *, seed: int = SEED) -> Corpus:
     )
     for rule, group, label in drawn:
         texts += [(f"grammar {rule}", group, label, -1, text) for text in grammar.draw(rule, DRAWN, seed)]
+    chance = random.Random(seed)
+    shuffled = [text for text in texts if chance.random() < SHUFFLED]
+    texts += [(*text[:-1], hidden("typoglycemia", text[-1])) for text in shuffled]
     windows = [
         (index, buckets)
         for index, (*_, text) in enumerate(texts)
-        for buckets in islice(window_buckets(canonicalise(text).canonical.text), MOST_WINDOWS)
+        for view in judged(canonicalise(text))
+        for buckets in islice(window_buckets(view.text), MOST_WINDOWS)
     ]
     return Corpus(
         tuple(text[0] for text in texts),
@@ -125,27 +124,6 @@ def gather(sources: Sequence[Source], *, seed: int = SEED) -> Corpus:
         _matrix([buckets for _, buckets in windows]),
         numpy.array([index for index, _ in windows]),
     )
-
-
-def window_buckets(text: str) -> Iterator[list[int]]:
-    """The buckets of the features of every other window, which hold each word once: what a ``LinearModel`` sums."""
-    words = WORD.findall(text)
-    read = {word: word_features(word) for word in set(words)}
-    pairs: list[int] = []
-    triples: list[int] = []
-    checksum, pair = FIRST_PAIR, FIRST_TRIPLE
-    for word in words:
-        triple, pair = crc32(read[word].key, pair), crc32(read[word].key, checksum)
-        checksum = read[word].checksum
-        pairs.append(pair % BUCKETS)
-        triples.append(triple % BUCKETS)
-    for first in range(0, len(words), WINDOW):
-        features: list[int] = []
-        for start in (first, first + BLOCK):
-            end = start + BLOCK
-            features += [bucket for word in set(words[start:end]) for bucket in read[word].buckets]
-            features += [*set(pairs[start:end]), *set(triples[start:end])]
-        yield features
 
 
 def fit(corpus: Corpus, head: Head, left_out: int | None = None) -> Fitted:

@@ -48,8 +48,8 @@ UNSEEN = {
 }
 """Settings whose loss could do no harm that a plan shows."""
 
-_WATCHED_ELSEWHERE = ("google_monitoring_", "google_logging_metric", "google_billing_budget", "terraform_data")
-"""What tests of their own look at: metrics, alerts, their runbooks, the dashboard, the budget."""
+_WATCHED_ELSEWHERE = ("google_monitoring_dashboard", "google_logging_metric", "terraform_data")
+"""What tests of their own look at: the metrics, the dashboard."""
 
 Step = str | int
 
@@ -168,7 +168,7 @@ def _weaker(value: Any) -> Iterator[Any]:
         yield not value
     elif isinstance(value, int) and value > 1:
         yield value // 10 or 1
-    elif isinstance(value, str) and (match := re.fullmatch(r"(\d+)s", value)):
+    elif isinstance(value, str) and (match := re.fullmatch(r"([1-9]\d*)s", value)):
         yield f"{int(match[1]) // 10}s"
     elif isinstance(value, str) and value in WEAKER:
         yield WEAKER[value]

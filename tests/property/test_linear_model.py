@@ -14,6 +14,7 @@ from shared.guards.classifier import Classifier
 from shared.guards.linear import BLOCK, BUCKETS, WINDOW, LinearModel
 from shared.policy.types import Thresholds
 from shared.text.canonical import canonicalise
+from tests.evaluation.windows import window_buckets
 
 TABLE = array("b", random.Random(7).randbytes(BUCKETS))
 TEXTS = st.one_of(
@@ -62,7 +63,9 @@ def test_every_window_weighs_what_its_features_do(text):
     for first in range(0, max(len(words) - BLOCK, 1) if words else 0, BLOCK):
         features = window_spelt_out(words, first, min(first + WINDOW, len(words)))
         score = 0.25 + 0.5 * sum(TABLE[bucket] for bucket in features) / math.sqrt(len(features))
-        expected.append((first, min(first + WINDOW, len(words)), score))
+        end = min(first + WINDOW, len(words))
+        different = max(len(set(words[block : block + BLOCK])) for block in range(first, end, BLOCK))
+        expected.append((first, end, different, score))
     fresh, used = LinearModel(TABLE, 0.5, 0.25), LinearModel(TABLE, 0.5, 0.25)
     used.windows(text[::-1])
     for model in (fresh, used, used):
@@ -78,3 +81,15 @@ def test_no_text_makes_it_raise_and_every_place_lies_within(text, channel):
         start, end = place.span
         assert 0 <= start < end <= len(text)
         assert 0.5 < place.score <= 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(TEXTS)
+def test_what_is_learnt_from_is_what_is_judged(text):
+    every_other = LinearModel(TABLE, 0.5, 0.25).windows(text)[::2]
+    learnt = list(window_buckets(text))
+    assert len(learnt) - len(every_other) in (0, 1)  # the last words also make the end of the window before
+    for window, buckets in zip(every_other, learnt, strict=False):
+        assert 0.25 + 0.5 * sum(TABLE[bucket] for bucket in buckets) / math.sqrt(len(buckets)) == pytest.approx(
+            window.score
+        )

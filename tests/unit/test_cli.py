@@ -125,6 +125,14 @@ def test_times_count_back_or_forward() -> None:
     assert past("2026-11-23T12:00:00+02:00") == future("2026-11-23T10:00:00Z") == datetime(2026, 11, 23, 10, tzinfo=UTC)
 
 
+def test_policy_check_tries_the_guards_too(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text("guards: {tools: {arguments: {f: {pattern: '(?=a)'}}}}")
+    code, _, complaint = run("policy", "check", str(file))
+    assert code == 2
+    assert "guards.tools.arguments.f" in complaint
+
+
 def test_policy_check_prints_a_line_for_each_fault(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "policy.yaml"
     file.write_text("surprise: 1\nlimits: [{name: a, amount: 0, window_seconds: 60}, 7]")

@@ -92,7 +92,7 @@ def test_a_guard_without_its_weights_says_that_it_did_not_run(tmp_path, fail, st
 def test_windows_cover_every_word_and_overlap():
     weighed = model()
     for words in (1, BLOCK, BLOCK + 1, WINDOW, WINDOW + 1, 10 * WINDOW + 7):
-        windows = [(first, end) for first, end, _ in weighed.windows("word " * words)]
+        windows = [(first, end) for first, end, *_ in weighed.windows("word " * words)]
         assert {number for first, end in windows for number in range(first, end)} == set(range(words))
         assert all(end - first == min(WINDOW, words - first) for first, end in windows)
         assert [first for first, _ in windows] == list(range(0, BLOCK * len(windows), BLOCK))
@@ -101,9 +101,10 @@ def test_windows_cover_every_word_and_overlap():
 def test_a_word_is_found_wherever_it_is_buried():
     classifier = Classifier(model(evil=127), model(), Thresholds(user=0.9, document=1, tool=1))
     for before in (0, 31, 63, 64, 200):
-        text = "word " * before + "evil" + " word" * 300
-        places = classifier.find(canonicalise(text), "user")
-        assert [start <= 5 * before < end for start, end in (place.span for place in places)] == [True]
+        words = [*(f"word{number}" for number in range(before)), "evil", *(f"more{number}" for number in range(300))]
+        text = " ".join(words)
+        (place,) = classifier.find(canonicalise(text), "user")
+        assert place.span[0] <= text.index("evil") < place.span[1]
 
 
 def test_each_channel_has_its_own_threshold_and_fetched_text_its_own_weights():
@@ -128,7 +129,7 @@ def test_where_a_rule_found_something_the_classifier_adds_nothing():
     assert {finding.kind for finding in guard.inspect(canonicalise(attack), Context("input"))} == {
         "ignore_previous_instructions"
     }
-    buried = canonicalise(f"{'word ' * 500}{attack}")
+    buried = canonicalise(f"{'one two three four ' * 125}{attack}")
     assert [finding.kind for finding in guard.inspect(buried, Context("input"))] == ["ignore_previous_instructions"]
     cutting = InjectionGuard(
         InjectionPolicy(action="redact", thresholds=ALWAYS),
@@ -171,12 +172,10 @@ def test_not_more_words_are_remembered_than_a_process_can_hold():
     assert len(weighed._known) <= 16_384
 
 
-def test_a_word_or_three_say_too_little():
+def test_few_words_say_too_little_however_often():
     classifier = Classifier(model(9), model(9), ALWAYS)
-    found = [
-        bool(classifier.find(canonicalise(text), "user")) for text in ("evil", "one two three", "one two three four")
-    ]
-    assert found == [False, False, True]
+    texts = ("evil", "one two three", "evil " * 400, "one two three four")
+    assert [bool(classifier.find(canonicalise(text), "user")) for text in texts] == [False, False, False, True]
 
 
 def test_scores_are_log_odds():

@@ -27,6 +27,8 @@ RULES = (
         r"prompts?|richtlinien|weisung(?:en)?|auftrage?|anleitung(?:en)?|texte?|kontext|nachrichten|system ?prompts?)\b"
         r"|\b(?:vergiss|vergessen sie|ignoriere?n?(?: sie)?) (?:bitte |einfach )?(?:alles|alle dinge)(?:,)? "
         r"(?:was |vorherige|davor|bisherige|gesagte|vorher|obige|zuvor|andere|oben|und )\b"
+        r"|\b(?:vergiss|vergessen sie) (?:nun |jetzt |bitte |einfach )?alles(?: und| schreib\w*| sag\w*| antworte\w*| gib| mach\w*)\b"
+        r"|\b(?:nun|jetzt|es) folgen (?:nun |jetzt )?(?:neue|weitere) (?:aufgaben|anweisungen)\b|\b(?:auf )?deine neue[nr]? (?:aufgabe|anweisung)\b"
         r"|\babweichend (?:zu|von) (?:den )?(?:vorherigen|bisherigen|obigen) (?:anweisungen|instruktionen)\b"
         r"|\b(?:vorherigen?|bisherigen?|vorangegangenen?|fruheren?|obigen?) (?:anweisungen|instruktionen|aufgaben|befehle|regeln) "
         r"(?:[^ ]+ ){0,4}(?:vergessen|ignorieren|streichen|missachten|ungultig|aufgehoben|loschen)\b",

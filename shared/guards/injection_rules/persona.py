@@ -360,6 +360,39 @@ RULES = (
         passes=("She broke free of the rope.", "rules set for cyclists"),
     ),
     InjectionRule(
+        id="injection.in_character",
+        kind="jailbreak_persona",
+        atlas=JAILBREAK,
+        pattern=r"\b(?:stay|remain|be|keep) in character\b|\b(?:break|breaking|broke|break of|breaks) (?:of )?character\b",
+        score=0.5,
+        indirect=0.4,
+        matches=("Stay in character!", "If you break character I will let you know", "never break character"),
+        passes=("The main character stays.", "break the character limit"),
+    ),
+    InjectionRule(
+        id="injection.no_morals",
+        kind="jailbreak_persona",
+        atlas=JAILBREAK,
+        pattern=r"\b(?:without|no|any|zero|lacks?|lacking|ignoring|beyond|of all|free of) (?:moral|ethical|legal or ethical|ethical or legal|"
+        r"moral or ethical|ethical or moral|legal and ethical|ethical and moral|moral and ethical|ethics or moral) "
+        r"(?:restrictions?|guidelines?|constraints?|limitations?|boundaries|limits|concerns?|codes?|considerations?|filters?|"
+        r"principles|obligations?|standards|qualms|restraints?|rules|bounds|dilemmas?|judge?ments?)\b",
+        score=0.6,
+        indirect=0.4,
+        matches=("has no moral or ethical boundaries", "act without ethical restraints"),
+        passes=("There is no moral to this story.", "any ethical business"),
+    ),
+    InjectionRule(
+        id="injection.okay_now_you_are",
+        kind="you_are_now_a",
+        atlas=JAILBREAK,
+        pattern=r"\b(?:ok|okay|good|fine|great|stop|well done|thanks|perfect|that is (?:done|enough)) (?:and |so )?(?:now|jetzt) "
+        r"(?:you are|youre|bist du|you will be|you act|answer as) ",
+        score=0.6,
+        matches=("Okay. Now you are the king, what do you say?", "Ok. Jetzt bist du ein Pirat"),
+        passes=("Now you are here.", "Okay, now tell me about rust."),
+    ),
+    InjectionRule(
         id="injection.threatened",
         kind="jailbreak",
         atlas=JAILBREAK,

@@ -4,10 +4,10 @@ locals {
   repository_root = "${path.module}/../../.."
   bundles         = "${local.repository_root}/dist"
 
-  # functions/bundle.py reckons the same digest from the same files; tests/terraform compares the two.
-  carried      = "[.](py|yaml|json)$"
+  # functions/bundle.py reckons the same digest from the same files, and refuses a tree with files of other kinds than it
+  # carries; tests/terraform compares the two.
   left_out     = "^shared/(local|cli)/|/__pycache__/"
-  shared_files = [for path in fileset(local.repository_root, "shared/**") : path if can(regex(local.carried, path)) ? !can(regex(local.left_out, path)) : false]
+  shared_files = [for path in fileset(local.repository_root, "shared/**") : path if !can(regex(local.left_out, path))]
   shared_lines = [for path in sort(local.shared_files) : "${filesha256("${local.repository_root}/${path}")}  ${path}\n"]
   policy_lines = [for path in compact([var.policy_file]) : "${filesha256(path)}  policy.yaml\n"]
 

@@ -1,6 +1,8 @@
 """The rules that every plan must keep."""
 
-from tests.terraform.rules import access, callers, data, edge, functions, topics
+from tests.terraform.rules import access, callers, data, edge, functions, monitoring, topics
 from tests.terraform.rules.reading import Rule
 
-RULES: list[Rule] = [rule for module in (access, functions, callers, topics, data, edge) for rule in module.RULES]
+_MODULES = (access, functions, callers, topics, data, edge, monitoring)
+
+RULES: list[Rule] = [rule for module in _MODULES for rule in module.RULES]
