@@ -76,13 +76,17 @@ class Purse:
             self._state = state
 
     def refund(self, charge: Charge, amount: int) -> None:
-        """Take back a part of what was spent; negative where more was used than charged."""
+        """Take back a part of what was spent; negative where more was used than charged.
+
+        No more of it is kept for this process than a chunk may hold: the rest is owed to all.
+        """
         with self._lock:
-            cell = self._cell
+            cell, kept = self._cell, 0
             if amount > 0 and cell is not None and (cell.path, cell.field) == (charge.path, charge.field):
-                self._balance += amount
-            else:
-                self._owe(charge, amount)
+                kept = max(0, min(amount, self._amount // SHARE - self._balance))
+                self._balance += kept
+            if amount != kept:
+                self._owe(charge, amount - kept)
 
     def due(self, before: int, *, all_of_it: bool) -> list[Charge]:
         """What is to be taken back from the document; whoever asks has to commit it.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from array import array
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -89,12 +90,13 @@ class Classifier:
             known: Places of which enough is known; a window that touches one is not told of.
         """
         model, least = self._models[channel], self._least[channel]
+        apart = _apart(known)
         found: dict[Span, float] = {}
         for view in judged(text):
             windows = [
                 window for window in model.windows(view.text) if window.score > least and window.different >= FEWEST
             ]
-            for span, score in _places(view, windows, known) if windows else ():
+            for span, score in _places(view, windows, apart) if windows else ():
                 found[span] = max(score, found.get(span, 0.0))
         return [Suspicion(span, found[span]) for span in sorted(found)]
 
@@ -140,14 +142,15 @@ def probability(score: float) -> float:
     return 1 / (1 + math.exp(-max(min(score, 500.0), -500.0)))
 
 
-def _places(view: View, windows: Sequence[Window], known: Collection[Span]) -> Iterator[tuple[Span, float]]:
-    """The windows in characters of the original, those that follow each other as one."""
+def _places(view: View, windows: Sequence[Window], known: Sequence[Span]) -> Iterator[tuple[Span, float]]:
+    """The windows in characters of the original, those that follow each other as one, without those that are known."""
     words = [word.span() for word in WORD.finditer(view.text)]
     runs: list[tuple[int, int, float]] = []
     for window in windows:
         first, last = words[window.first][0], words[window.end - 1][1]
         start, end = view.span(first, last)
-        if any(start < other_end and other_start < end for other_start, other_end in known):
+        before = bisect_left(known, end, key=lambda span: span[0])
+        if before and known[before - 1][1] > start:
             continue
         if runs and first < runs[-1][1]:
             runs[-1] = (runs[-1][0], last, max(runs[-1][2], window.score))
@@ -155,3 +158,14 @@ def _places(view: View, windows: Sequence[Window], known: Collection[Span]) -> I
             runs.append((first, last, window.score))
     for first, last, score in runs:
         yield view.span(first, last), probability(score)
+
+
+def _apart(spans: Collection[Span]) -> list[Span]:
+    """The spans in order, those that touch as one."""
+    result: list[Span] = []
+    for start, end in sorted(spans):
+        if result and start <= result[-1][1]:
+            result[-1] = (result[-1][0], max(result[-1][1], end))
+        else:
+            result.append((start, end))
+    return result

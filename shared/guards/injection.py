@@ -160,12 +160,13 @@ class InjectionGuard(JoinedReader):
         """A finding for every place and kind, with the most that is said of it."""
         if self._fault is not None:
             raise RuntimeError("the classifier's weights cannot be used") from self._fault
+        most = None if context.every else self._most
         found: dict[tuple[int, int, str], Finding] = {}
-        for sign in self._rules.signs(text, context.channel, self._most):
+        for sign in self._rules.signs(text, context.channel, most):
             self._add(found, sign.span, sign.rule.kind, sign.score)
-            if self._most is not None and len(found) >= _ENOUGH:
+            if most is not None and len(found) >= _ENOUGH:
                 break
-        if found and self._most is not None:  # it is refused, or reported, whatever else is said of it
+        if found and most is not None:  # it is refused, or reported, whatever else is said of it
             return _outermost(sorted(found.values(), key=_beginning))
         for place in self._classifier.find(text, context.channel, [finding.span for finding in found.values()]):
             self._add(found, place.span, CLASSIFIER, round(place.score, 4))

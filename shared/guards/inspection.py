@@ -53,6 +53,9 @@ class Armed(Struct, Generic[AnyGuard], frozen=True):
     guard: AnyGuard | None
     """None where it is off."""
 
+    every: bool = False
+    """Whether it must find every place: some may be allowed, by phrase, and say nothing of the others."""
+
     def acts(self, direction: Direction) -> bool:
         """Whether its findings change what goes on."""
         return self.guard is not None and self.rule.mode == "enforce" and self.rule.actions(direction) != {"flag"}
@@ -214,8 +217,8 @@ class Scan:
     ) -> list[tuple[int, Finding]]:
         """What one guard finds, with the index of its part; one look at everything first, which mostly suffices.
 
-        A guard that redacts must find every place. Any other has said enough with as many findings as are told
-        of; to find the rest would let a caller buy much work with a short request.
+        A guard that redacts, or whose findings may be allowed, must find every place. Any other has said enough
+        with as many findings as are told of; to find the rest would let a caller buy much work with a short request.
         """
         guard = armed.guard
         if isinstance(guard, Reviewer):
@@ -223,16 +226,16 @@ class Scan:
             return [(index, _in_original(finding, texts[index])) for index, finding in reviewed]
         if guard is None or guard.clears(joined):
             return []
-        cuts = armed.cuts(self.direction)
+        every = armed.every or armed.cuts(self.direction)
         found: list[tuple[int, Finding]] = []
         for index, (part, text) in enumerate(zip(parts, texts, strict=True)):
-            context = Context(self.direction, part.channel, part.path, part.before, part.since, self.background)
+            context = Context(self.direction, part.channel, part.path, part.before, part.since, self.background, every)
             found += [(index, finding) for finding in guard.inspect(text, context)]
-            if len(found) >= MOST_FINDINGS and not cuts:
+            if len(found) >= MOST_FINDINGS and not every:
                 break
         if isinstance(guard, JoinedReader):
             for joint in neighbours(parts, texts):
-                for finding in guard.inspect(joint.text, Context(self.direction, joint.channel)):
+                for finding in guard.inspect(joint.text, Context(self.direction, joint.channel, every=every)):
                     found += joint.located(finding, texts)
         return found
 

@@ -78,11 +78,13 @@ def text_guards(policy: Guards) -> tuple[Armed[AnyTextGuard], ...]:
     Raises:
         ValueError: A guard's rules do not compile.
     """
-    return tuple(_armed(each, getattr(policy, each.name)) for each in TEXT_GUARDS)
+    allowed = {name for phrase in policy.allow for name in phrase.guards}
+    return tuple(_armed(each, getattr(policy, each.name), every=each.name in allowed) for each in TEXT_GUARDS)
 
 
-def _armed(guard: TextGuard, rule: GuardMode) -> Armed[AnyTextGuard]:
-    return Armed(guard.name, rule, guard.directions, None if rule.mode == "off" else guard.make(rule))
+def _armed(guard: TextGuard, rule: GuardMode, *, every: bool) -> Armed[AnyTextGuard]:
+    made = None if rule.mode == "off" else guard.make(rule)
+    return Armed(guard.name, rule, guard.directions, made, every)
 
 
 class Pipeline:
@@ -317,7 +319,7 @@ def _bound(armed: Armed[AnyTextGuard], background: Background | None) -> Armed[G
     guard = armed.guard
     if isinstance(guard, Bindable):
         guard = None if background is None else guard.for_answer(background)
-    return Armed(armed.name, armed.rule, armed.directions, guard)
+    return Armed(armed.name, armed.rule, armed.directions, guard, armed.every)
 
 
 def _masked(findings: Iterable[Finding]) -> bool:

@@ -167,6 +167,9 @@ class Context(Struct, frozen=True):
     background: Background | None = None
     """In answers only."""
 
+    every: bool = False
+    """Whether every place must be found, however many were."""
+
 
 class Guard(Protocol):
     """Looks at one text and reports what it found. Pure: no I/O, no state between calls, never raises."""

@@ -93,6 +93,9 @@ class Ledger:
             return 0
         estimate, actual = rule.cost(each.estimate), rule.used(each.actual or each.estimate)
         ended = each.settled_at is not None and each.settled_at <= now
+        if each.settled_at is not None and each.settled_at - each.at >= self.lease_seconds * SECOND:
+            # Others were let in for what it held no more, and may by the store's clock have come after its end.
+            ended = each.settled_at <= now - SLACK
         runs = not ended and not each.crashed and now - each.at < self.lease_seconds * SECOND
         if rule.limit.kind == "concurrency":
             return int(runs)
@@ -121,9 +124,11 @@ class Ledger:
         return spent if corrected else held + spent
 
     def _counts(self, rule: Rule, period: Window | Day, at: int, now: int) -> bool:
-        if isinstance(rule.period, Day) and rule.period.bucket(at) != rule.period.bucket(now):
-            # By the next midnight the one that asked may not know yet that it has passed.
-            return abs(rule.period.leaves(rule.period.bucket(at)) - now) < SLACK
+        if isinstance(rule.period, Day) and (days := {rule.period.bucket(at), rule.period.bucket(now)}) != {
+            rule.period.bucket(now)
+        }:
+            # Who asks about midnight may not know yet that it has passed, or that the store's clock has stepped back.
+            return abs(rule.period.leaves(min(days)) - now) < SLACK
         return isinstance(period, Day) or now < at + period.length + period.width
 
 
