@@ -157,12 +157,17 @@ def word_features(word: str) -> WordFeatures:
     checksum = crc32(key)
     buckets = [checksum & _MASK]
     if lower[0].isalnum() and not digits:
-        size = 2 if max(lower) >= _UNSPACED else 4
-        framed = f"<{lower}>"
-        buckets += [
-            crc32(framed[at : at + size].encode(), _CHARACTERS) & _MASK for at in range(max(len(framed) - size + 1, 1))
-        ]
+        buckets += _of_characters(f"<{lower}>")
     return WordFeatures(key, checksum, tuple(buckets))
+
+
+def _of_characters(framed: str) -> list[int]:
+    """The buckets of a word's n-grams of characters."""
+    if framed.isascii():  # a byte each: cut after encoding, which halves the time
+        data = framed.encode()
+        return [crc32(data[at : at + 4], _CHARACTERS) & _MASK for at in range(max(len(data) - 3, 1))]
+    size = 2 if max(framed) >= _UNSPACED else 4
+    return [crc32(framed[at : at + size].encode(), _CHARACTERS) & _MASK for at in range(max(len(framed) - size + 1, 1))]
 
 
 def _shape(lower: str) -> str:

@@ -20,7 +20,6 @@ KEY_OPENING_WIDTH = 64
 
 KEY_HEAD = r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 _KEY_CLOSING = "-----END"
-_KEY_CLOSING_WIDTH = 64
 
 _DUMMIES = ("your", "xxxx", "placeholder", "changeme", "redacted", "****", "...")
 """What stands in a text where a secret is to be put."""

@@ -8,7 +8,6 @@ reads a field without a separate call.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Protocol
 
 from msgspec import Struct, field
@@ -107,11 +106,3 @@ class DocumentStore(Protocol):
 
     def list(self, collection: str, *, after: str = "", limit: int = 1000) -> Iterator[Document]:
         """Documents directly in ``collection``, by id, from the one after ``after``, at most ``limit``."""
-
-
-def unexpired(document: Document | None, now: datetime) -> Document | None:
-    """The document, or None where it is missing or its ``expires_at`` has passed."""
-    if document is None:
-        return None
-    expires_at = document.fields.get("expires_at")
-    return None if expires_at is not None and expires_at <= now else document

@@ -12,7 +12,7 @@ import sys
 import unicodedata
 from pathlib import Path
 
-_TEMPLATE = '''"""What looks like a letter or digit of ASCII (UTS #39), written by ``make_confusables.py``"""
+_TEMPLATE = '''"""What looks like a letter or digit of ASCII (UTS #39), written by ``make_confusables.py``."""
 
 LOOKALIKES = (
 {lookalikes}

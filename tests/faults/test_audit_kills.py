@@ -109,7 +109,7 @@ def test_guard_goes_on_after_any_fault(load: Load, seed: int) -> None:
         kill_guard(load.stack)
     if chance.random() < 0.3:
         deliver_again(load.stack, chance)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while len(load.answered) < before + CLIENTS:
         assert time.monotonic() < deadline, load.stack.log("guard")[-2000:]
         time.sleep(0.02)
@@ -117,7 +117,7 @@ def test_guard_goes_on_after_any_fault(load: Load, seed: int) -> None:
 
 def kill_guard(stack: LocalStack) -> None:
     """As the kernel would that runs out of memory. Between two workers there is none for a moment."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         with suppress(ValueError, OSError):
             os.kill(stack.worker("guard"), signal.SIGKILL)

@@ -61,16 +61,13 @@ class Ledger:
         return Rule(limit, lease_window(self.lease_seconds, self.deadline_ms), self.deadline_ms)
 
     def excess(self, limit: RateLimit, since: int) -> list[str]:
-        """Where more was let in than the limit grants, judged at each admission from ``since`` on."""
-        rule = self.rule(limit)
-        times = {each.at for each in self.admitted if each.at >= since}
+        """Where more was let in than the limit grants, judged for whom it counts at each of its admissions from
+        ``since`` on."""
+        moments = {(subject(limit, each.caller), each.at) for each in self.admitted if each.at >= since}
         found = []
-        for now in times:
-            sums: dict[str, int] = {}
-            for each in self.admitted:
-                if (who := subject(limit, each.caller)) is not None:
-                    sums[who] = sums.get(who, 0) + self._least(rule, each, now)
-            found += [f"{limit.name}: {total} for {who!r}" for who, total in sums.items() if total > limit.amount]
+        for who, now in moments:
+            if who is not None and (total := self._total(limit, who, now)) > limit.amount:
+                found.append(f"{limit.name}: {total} for {who!r}")
         return found
 
     def most(self, limit: RateLimit, caller: Caller, now: int) -> int:
@@ -84,7 +81,10 @@ class Ledger:
 
     def least(self, limit: RateLimit, caller: Caller, now: int) -> int:
         """The least that the limit must hold for this caller at ``now``."""
-        rule, who = self.rule(limit), subject(limit, caller)
+        return self._total(limit, subject(limit, caller), now)
+
+    def _total(self, limit: RateLimit, who: str | None, now: int) -> int:
+        rule = self.rule(limit)
         return sum(self._least(rule, each, now) for each in self.admitted if subject(limit, each.caller) == who)
 
     def _least(self, rule: Rule, each: Admitted, now: int) -> int:

@@ -154,11 +154,12 @@ def test_after_a_failure_the_bus_is_left_alone_for_a_moment(bus: MemoryBus, monk
     assert [record.type for record in records(bus)] == [CHAIN_OPEN, CHAIN_CLOSE], "an orderly end tries once more"
 
 
-def test_closing_while_the_bus_is_down_does_not_raise(bus: MemoryBus) -> None:
+def test_closing_while_the_bus_is_down_leaves_the_chain_open(bus: MemoryBus) -> None:
     writer = make(bus)
     writer.record(interaction())
     bus.down = True
     writer.close()
+    assert [record.type for record in records(bus)] == [CHAIN_OPEN, INTERACTION]
 
 
 def test_an_unexpected_fault_of_the_bus_leaves_the_chain_whole(bus: MemoryBus, monkeypatch: pytest.MonkeyPatch) -> None:

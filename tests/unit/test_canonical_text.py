@@ -1,3 +1,5 @@
+"""Canonical text: what is taken out, what stays, and that every range maps to the characters it was read from."""
+
 from __future__ import annotations
 
 import unicodedata

@@ -1,3 +1,5 @@
+"""Every text that a model or a client could read is a part that guards see, and can be replaced."""
+
 from __future__ import annotations
 
 import copy

@@ -1,3 +1,5 @@
+"""The guards together over whole requests and answers: verdicts, redactions, modes and failures."""
+
 from __future__ import annotations
 
 import copy

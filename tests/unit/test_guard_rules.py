@@ -1,3 +1,5 @@
+"""Rules match their examples and pass their counterexamples, and what a finding of theirs says."""
+
 from __future__ import annotations
 
 import re

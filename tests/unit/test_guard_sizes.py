@@ -1,3 +1,5 @@
+"""Requests beyond a size are refused whole, by the name of what is too large."""
+
 from __future__ import annotations
 
 import pytest

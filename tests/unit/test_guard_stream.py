@@ -1,3 +1,5 @@
+"""The hold-back: what leaves of a stream, when, and how it ends."""
+
 from __future__ import annotations
 
 from typing import Any

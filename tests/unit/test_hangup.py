@@ -67,6 +67,9 @@ def test_it_is_told_once():
     told = []
     with connection() as (server, client), watch(environ(server), lambda: told.append(1)):
         client.close()
+        deadline = time.monotonic() + 5
+        while not told and time.monotonic() < deadline:
+            time.sleep(0.01)
         time.sleep(0.1)
     assert told == [1]
 
@@ -146,21 +149,23 @@ def test_a_callback_that_fails_does_not_end_the_watching(capfd):
 
 @pytest.mark.parametrize("given", [{}, {"gunicorn.socket": None}, {"gunicorn.socket": socket.socket}])
 def test_without_a_socket_nothing_is_watched(given):
-    with watch(given, lambda: None):
-        pass
+    with watch(given, lambda: None) as running:
+        assert running._watcher is None
 
 
 def test_a_closed_socket_is_not_watched():
     closed = socket.socket()
     closed.close()
-    with watch(environ(closed), lambda: None):
-        pass
+    with watch(environ(closed), lambda: None) as running:
+        assert running._watcher is None
 
 
 def test_without_epoll_nothing_is_watched(monkeypatch):
     monkeypatch.setattr(hangup, "_HAS_EPOLL", False)
-    with connection() as (server, _), watch(environ(server), lambda: None):
-        pass
+    gone = threading.Event()
+    with connection() as (server, client), watch(environ(server), gone.set):
+        client.close()
+        assert not gone.wait(0.1)
 
 
 FORKED = """

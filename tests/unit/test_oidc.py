@@ -176,7 +176,8 @@ def test_other_kinds_of_token_log_nobody_in(oidc: OidcVerifier, issuer: OidcIssu
 
 
 def test_access_tokens_are_accepted(oidc: OidcVerifier, issuer: OidcIssuer) -> None:
-    oidc.authenticate(issuer.keys[0].sign(issuer.claims(), typ="at+jwt"))
+    token = issuer.keys[0].sign(issuer.claims(sub="alice"), typ="at+jwt")
+    assert oidc.authenticate(token).user == "alice"
 
 
 def test_a_changed_token_is_refused(oidc: OidcVerifier, issuer: OidcIssuer) -> None:
@@ -229,7 +230,7 @@ def test_claims_that_are_not_accepted(
     "audiences", [["wardgate"], ["wardgate", "another"], ["another", "wardgate"], [*map(str, range(31)), "wardgate"]]
 )
 def test_an_audience_among_others(oidc: OidcVerifier, issuer: OidcIssuer, audiences: list[str]) -> None:
-    oidc.authenticate(issuer.token(aud=audiences))
+    assert oidc.authenticate(issuer.token(sub="alice", aud=audiences)).user == "alice"
 
 
 def test_a_token_without_key_id_of_an_issuer_with_one_key(oidc: OidcVerifier, issuer: OidcIssuer) -> None:

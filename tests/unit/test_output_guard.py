@@ -1,3 +1,5 @@
+"""Answers are what was asked for: declared tools, JSON where JSON was asked for, bounded size."""
+
 from __future__ import annotations
 
 import pytest

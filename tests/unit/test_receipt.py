@@ -1,3 +1,5 @@
+"""Receipts verify by any JOSE library, and only for the answer and the keys that they were made with."""
+
 from __future__ import annotations
 
 import hashlib
