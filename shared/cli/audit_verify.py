@@ -53,6 +53,7 @@ def register(actions: Any) -> None:
     seal.set_defaults(run=_seal)
 
     keys = actions.add_parser("keys", help="print the public keys that checkpoints are signed with, as JWKS")
+    add_json_option(keys, always=True)
     keys.set_defaults(run=_keys)
 
 
@@ -136,11 +137,14 @@ def _read_keys(file: Path) -> list[bytes]:
 
     try:
         data = file.read_bytes()
+    except OSError as error:
+        raise BadRequest(f"{file} cannot be read: {error.strerror}.") from error
+    try:
         if data.lstrip().startswith(b"{"):
             return read_jwks(data)
         end = b"-----END PUBLIC KEY-----"
         keys = [load_pem_public_key(block + end) for block in data.split(end)[:-1]]
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise BadRequest(f"{file} holds neither a JSON Web Key Set nor public keys as PEM.") from error
     found = [key.public_bytes_raw() for key in keys if isinstance(key, Ed25519PublicKey)]
     if not found:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shared.cli.operators import operator, operator_trail
-from shared.cli.output import Commands, add_json_option, print_json, print_table
+from shared.cli.output import Commands, add_json_option, need_home, print_json, print_table
 from shared.clock import SystemClock
 from shared.errors import StoreError
 from shared.policy import load_policy
@@ -68,7 +68,10 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _settings() -> Settings:
-    return load_settings(needs={"documents", "events", "secrets"})
+    settings = load_settings(needs={"documents", "events", "secrets"})
+    # A switch in the wrong folder stops nobody, and must not say that it does.
+    need_home(settings, settings.documents, settings.events)
+    return settings
 
 
 @contextmanager

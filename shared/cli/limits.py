@@ -8,7 +8,7 @@ from dataclasses import asdict
 from shared.admission.counters import Rule, lease_window
 from shared.admission.limiter import lease_seconds
 from shared.admission.view import LimitsView, Subject
-from shared.cli.output import Commands, add_json_option, print_json, print_table
+from shared.cli.output import Commands, add_json_option, need_home, print_json, print_table
 from shared.clock import SystemClock
 from shared.policy.load import load_policy
 from shared.settings import load_settings
@@ -45,6 +45,7 @@ def _subject(text: str) -> Subject:
 
 def _view() -> LimitsView:
     settings = load_settings(needs={"documents"})
+    need_home(settings, settings.documents)
     policy = load_policy(settings.policy).file
     deadline = policy.admission.deadline_ms
     lease = lease_window(lease_seconds(policy), deadline)

@@ -33,6 +33,7 @@ def register(commands: Commands) -> None:
     backtest.register(actions)
 
     schema = actions.add_parser("schema", help="print the JSON Schema of policy.yaml")
+    add_json_option(schema, always=True)
     schema.set_defaults(run=_schema)
 
 
