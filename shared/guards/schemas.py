@@ -1,7 +1,8 @@
 """JSON Schemas that callers declare: untrusted programs, compiled by jsonschema-rs within bounds.
 
 Nothing a schema refers to is ever fetched, its patterns run in linear time (Rust's ``regex``, which has no
-look-around and no back references), no code is generated from it, and it can only be so large.
+look-around and no back references), no code is generated from it, and it can only be so large, also with every
+reference written out.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
+
+from shared.guards.schema_work import written_out
 
 if TYPE_CHECKING:
     from jsonschema_rs import Validator
@@ -47,7 +50,7 @@ class Schema(Struct, frozen=True):
 
     validator: Validator
     size: int
-    """Bytes of JSON."""
+    """Bytes of JSON; of what it is with its references written out, if that is more."""
 
     def allows(self, value: Any, size: int = 0) -> bool:
         """Whether ``value``, which has ``size`` characters of JSON, conforms. What nests too deeply does not.
@@ -90,16 +93,21 @@ def _compiled(encoded: bytes) -> Schema | str:
     options = jsonschema_rs.RegexOptions(size_limit=_PATTERN_MEMORY, dfa_size_limit=_PATTERN_MEMORY)
     try:
         validator = jsonschema_rs.validator_for(schema, offline=True, validate_formats=False, pattern_options=options)
-        return Schema(validator, len(encoded))
+        size = written_out(schema) if _multiplies(encoded) else 0
+        return Schema(validator, max(size, len(encoded)))
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError, TypeError, RecursionError):
         return (
-            "The schema cannot be used: it is not JSON Schema, refers to another document, or has a pattern with "
-            "look-around, a back reference or too many repetitions."
+            "The schema cannot be used: it is not JSON Schema, has a reference that is no pointer (#/…) into "
+            "itself, or a pattern with look-around, a back reference or too many repetitions."
         )
 
 
 _small = lru_cache(maxsize=_SMALL_KEPT)(_compiled)
 _large = lru_cache(maxsize=_LARGE_KEPT)(_compiled)
+
+
+def _multiplies(encoded: bytes) -> bool:
+    return any(word in encoded for word in (b'"$ref', b'"$dynamicRef', b'"$recursiveRef', b'"unevaluated'))
 
 
 def _patterns(schema: Any) -> Iterator[str]:

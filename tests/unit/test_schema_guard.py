@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shared.errors import BadRequest
 from shared.guards.answer import assemble
 from shared.guards.pipeline import Pipeline
-from shared.guards.schemas import MOST_BYTES, UnusableSchema, compiled
+from shared.guards.schemas import MOST_BYTES, TooMuchWork, UnusableSchema, compiled
 from shared.guards.stream import AnswerStream
 from shared.models.wire import ChatCompletion, ChatRequest
 from shared.policy.types import GuardRule, Guards
@@ -177,6 +177,64 @@ def test_recursion_is_bounded() -> None:
     for _ in range(2000):
         value = [value]
     assert schema.allows(value) in (True, False)
+
+
+def _refers(name: str) -> dict[str, str]:
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def _doubling(steps: int, last: dict[str, Any], keyword: str = "allOf") -> dict[str, Any]:
+    """A schema of definitions of which each refers to the next one twice."""
+    defs: dict[str, Any] = {f"d{i}": {keyword: [_refers(f"d{i + 1}"), _refers(f"d{i + 1}")]} for i in range(steps)}
+    return {"$defs": {**defs, f"d{steps}": last}, **_refers("d0")}
+
+
+def _nested_unevaluated(steps: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"properties": {"a": {}}}
+    for _ in range(steps):
+        schema = {"anyOf": [schema], "unevaluatedProperties": False}
+    return schema
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        _doubling(40, {"type": "object"}),
+        _doubling(40, {"type": "string"}, "oneOf"),
+        _doubling(20, {"properties": {"a": _refers("d0")}}),
+        _nested_unevaluated(40),
+    ],
+    ids=["references", "alternatives", "a cycle", "unevaluated"],
+)
+def test_references_cannot_multiply_rules_without_end(schema: dict[str, Any]) -> None:
+    value = {"a": {"a": {}}}
+    with pytest.raises(TooMuchWork):
+        compiled(schema).allows(value, len(json.dumps(value)))
+
+
+@pytest.mark.parametrize("reference", ["#/$defs/none", "#name", "other", "https://example.com/s", "#/$defs/x/0"])
+def test_only_pointers_to_what_is_there_are_references(reference: str) -> None:
+    with pytest.raises(UnusableSchema):
+        compiled({"$defs": {"x": {"$anchor": "name"}}, "properties": {"a": {"$ref": reference}}})
+
+
+def test_a_grammar_that_refers_to_itself_is_judged() -> None:
+    kinds = ("add", "sub", "mul", "div", "pow", "mod", "min", "max")
+    variants = [
+        {
+            "type": "object",
+            "properties": {"op": {"const": kind}, "left": _refers("expression"), "right": _refers("expression")},
+            "required": ["op", "left", "right"],
+            "additionalProperties": False,
+        }
+        for kind in kinds
+    ]
+    schema = compiled({"$defs": {"expression": {"anyOf": [*variants, {"type": "number"}]}}, **_refers("expression")})
+    value: Any = 1
+    for kind in kinds:
+        value = {"op": kind, "left": value, "right": 2}
+    assert schema.allows(value, 10_000)
+    assert not schema.allows({**value, "op": "root"}, 10_000)
 
 
 VALUES = st.recursive(
