@@ -1,4 +1,4 @@
-"""``wardgate audit``: show the trail, and check that it is whole."""
+"""``wardgate audit``: show the trail, check that it is whole, open and erase what is sealed in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.stores.secret_reader import SecretReader
 
 def register(commands: Commands) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("audit", help="show and check the audit trail", description=__doc__)
+    parser = commands.add_parser("audit", help="show, check, seal and open the audit trail", description=__doc__)
     actions = parser.add_subparsers(metavar="ACTION", required=True)
 
     show = actions.add_parser("show", help="list events; prompts and answers are there as keyed hashes only")

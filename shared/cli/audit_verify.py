@@ -53,6 +53,7 @@ def register(actions: Any) -> None:
     seal.set_defaults(run=_seal)
 
     keys = actions.add_parser("keys", help="print the public keys that checkpoints are signed with, as JWKS")
+    add_json_option(keys, always=True)
     keys.set_defaults(run=_keys)
 
 

@@ -47,9 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 2
 
 
+class _Parser(argparse.ArgumentParser):
+    """Shows the modules' docstrings as people write commands: `so`, not ``so``. Commands' parsers are of it too."""
+
+    def format_help(self) -> str:
+        """The help."""
+        return super().format_help().replace("``", "`")
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The commands and their options."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="wardgate",
         description="Operate a guarded LLM endpoint: keys, policy, guards, audit trail, receipts, secrets, emergency.",
         epilog="State is found through WARDGATE_HOME (default .wardgate) and the other WARDGATE_… variables.",

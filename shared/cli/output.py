@@ -19,9 +19,10 @@ MAKES_SECRETS = "`wardgate rotate run`"
 """The command that makes a home with its secrets, as `make run` does."""
 
 
-def add_json_option(parser: argparse.ArgumentParser) -> None:
-    """Give a command the option ``--json``."""
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+def add_json_option(parser: argparse.ArgumentParser, *, always: bool = False) -> None:
+    """Give a command the option ``--json``, also one that ``always`` prints JSON: every command takes it."""
+    told = "changes nothing: this is always JSON" if always else "print JSON instead of a table"
+    parser.add_argument("--json", action="store_true", help=told)
 
 
 def print_json(value: Any) -> None:

@@ -1,4 +1,4 @@
-"""``wardgate policy``: check a policy file, show it whole, print its JSON Schema."""
+"""``wardgate policy``: check a policy file, show it whole, try it on prompts, print its JSON Schema."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.settings import load_settings
 
 def register(commands: Commands) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("policy", help="check or show the policy", description=__doc__)
+    parser = commands.add_parser("policy", help="check, show or try a policy", description=__doc__)
     actions = parser.add_subparsers(metavar="ACTION", required=True)
 
     check = actions.add_parser("check", help="say whether a policy file is sound (exit code 0 or 2)")
@@ -33,6 +33,7 @@ def register(commands: Commands) -> None:
     backtest.register(actions)
 
     schema = actions.add_parser("schema", help="print the JSON Schema of policy.yaml")
+    add_json_option(schema, always=True)
     schema.set_defaults(run=_schema)
 
 

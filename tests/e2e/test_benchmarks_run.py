@@ -76,3 +76,26 @@ def test_the_bench_of_admission_counts_and_prices(firestore_project):
     assert costs["denied again"]["rpc"] == 0
     assert round(costs["bare commit"]["usd_per_million"], 2) == 1.80
     assert told["prices"]["source"].startswith("https://cloud.google.com/")
+
+
+AUDIT_ROWS = {
+    *(f"added to a request, {mode}, p50" for mode in ("fail_close", "best_effort")),
+    *("events a second, one writer", "events a second, one writer, 8 threads", "events a second, sealed"),
+    *(f"events a second, verified from {source}" for source in ("segments", "the archive")),
+    *(f"bytes of an event, {what}" for what in ("archived", "segment and checkpoint")),
+}
+
+
+def test_the_bench_of_the_audit_trail_prints_every_row():
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.audit", "--quick", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(done.stdout)["rows"]}
+    assert set(rows) == AUDIT_ROWS
+    assert all(row["value"] > 0 for row in rows.values())
