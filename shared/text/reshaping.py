@@ -35,6 +35,11 @@ _GLUED = re.compile("(?<![A-Za-z])[A-Za-z]{16,}+")
 _COVERED = 0.75
 """Least share of a long word that must be known words for it to be taken apart."""
 
+_MANY_WORDS = 256
+_LETTERS_A_WORD = 3
+"""So many words in a run have more letters each, or they are none: each that is found costs time, and a character may
+stand for a word of two letters."""
+
 _KNOWN_WORDS = scanner(f"(?i)(?:{'|'.join(sorted(VOCABULARY))})", longest=True)
 _IN_DIGITS = {word.translate(_ONE_FOR_L): word for word in sorted(VOCABULARY)}
 _IN_ORDER = {(word[0], word[-1], "".join(sorted(word[1:-1]))): word for word in sorted(VOCABULARY) if len(word) > 3}
@@ -100,10 +105,12 @@ def _word_ends(letters: str) -> set[int]:
         return set()
     ends: set[int] = set()
     covered = 0
-    for word in _KNOWN_WORDS.finditer(letters.encode()):
+    for count, word in enumerate(_KNOWN_WORDS.finditer(letters.encode())):
         start, end = word.span()
         covered += end - start
         ends |= {start - 1, end - 1}
+        if count >= _MANY_WORDS and covered < _LETTERS_A_WORD * count:
+            return set()
     return ends - {-1, len(letters) - 1} if covered >= _COVERED * len(letters) else set()
 
 
