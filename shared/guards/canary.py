@@ -134,10 +134,11 @@ class _Planted:
         for reading in self._readings:
             data = reading.prepare(written)
             plain = reading.plain(data)
+            places: list[int] = []
             for form in reading.forms if len(plain) >= reading.shortest else ():
                 at = plain.find(form.text)
                 while at != -1:
-                    places = [index for index, byte in enumerate(data) if byte in reading.kept]
+                    places = places or [index for index, byte in enumerate(data) if byte in reading.kept]
                     start, end = places[at], places[at + len(form.text) - 1] + 1
                     if end - start <= _MOST_SPAN:
                         yield form.kind, start, end

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from shared.guards.owasp import OVERRELIANCE
 from shared.guards.parts import request_parts
@@ -17,6 +18,8 @@ from shared.text.canonical import Text
 _LINK = re.compile(r"https?://[^\s<>\"'`()\[\]{}|]{1,2000}", re.IGNORECASE)
 _CITATION = re.compile(r"\[(?:doc|source|ref)?[ _-]?[0-9]{1,3}\]|【[^】]{1,64}】", re.IGNORECASE)
 _TRAILING = ".,;:!?*_~"
+_MOST_UNKNOWN = 100
+"""Findings in one text: more are not told anyway, and each takes a look at all that the model was given."""
 
 
 class GroundingGuard(Bindable):
@@ -54,7 +57,7 @@ class _Conversation:
             return ()
         found: dict[tuple[int, int], Finding] = {}
         for view in text.views:
-            for kind, start, end in self._unknown(view.text):
+            for kind, start, end in islice(self._unknown(view.text), _MOST_UNKNOWN):
                 span = view.span(start, end)
                 enforced = self._policy.mode == "enforce"
                 found.setdefault(span, Finding(self.name, kind, OVERRELIANCE, span, 0.5, self._policy.action, enforced))

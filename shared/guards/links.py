@@ -138,11 +138,12 @@ class LinkGuard:
 
     def _anywhere(self, text: str, since: int) -> Iterator[_Place]:
         encoded = text.encode()
-        ascii_only = len(encoded) == len(text)
-        for match in self._places.finditer(encoded, since if ascii_only else len(text[:since].encode())):
+        at, start = len(text[:since].encode()), since
+        for match in self._places.finditer(encoded, at):
             group = next(number for number in (1, 2, 3) if match.start(number) != -1)
             first, last = match.span(group)
-            start = first if ascii_only else len(encoded[:first].decode())
+            start += len(encoded[at:first].decode())
+            at = first
             raw = encoded[first:last].decode().rstrip(_TRAILING)
             written = html.unescape(raw.replace("\\", ""))
             address = read_address(written if group != 2 else f"//{written}")

@@ -10,7 +10,9 @@ from msgspec import Struct
 MOST_TAG = 512
 """Longest tag in characters; one that goes on is told as if it ended there."""
 
-_OPENS = re.compile(r"<(?:(/?)([A-Za-z][^\s/>]*)|[!?/])")
+_OPENS = re.compile(rf"<(?:(/?)([A-Za-z][^\s/>]{{0,{MOST_TAG}}})|[!?/])")
+"""A name has an end, or each of many that begin in one another would be read to the end of the text."""
+
 _NEXT = re.compile(r"[>=]")
 _QUOTED = re.compile(r"[ \t\n\f]*([\"'])")
 

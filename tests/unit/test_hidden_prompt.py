@@ -47,6 +47,10 @@ def b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
+def test_every_place_is_found() -> None:
+    assert passed(f"{CANARY}é, " * 50) == ("[FILTERED]é, " * 50, ["canary"] * 50)
+
+
 @pytest.mark.parametrize(
     ("written", "kind"),
     [

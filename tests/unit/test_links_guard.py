@@ -47,6 +47,7 @@ def test_what_leads_where_it_may_goes_on(text: str) -> None:
     [
         ("![x](https://evil.example/?q=s)", "![x](hxxps://evil[.]example/?q=s)", "foreign_image"),
         ("[x](http://evil.example)", "[x](hxxp://evil[.]example)", "foreign_link"),
+        ("é é http://evil.example ü", "é é hxxp://evil[.]example ü", "foreign_link"),
         ("see https://evil.example, now", "see hxxps://evil[.]example, now", "foreign_link"),
         ("<https://evil.example/a>", "<hxxps://evil[.]example/a>", "foreign_link"),
         ("www.evil.example", "hxxps://www[.]evil[.]example", "foreign_link"),

@@ -8,6 +8,7 @@ import pytest
 
 from shared.guards.pipeline import Pipeline
 from shared.policy.types import Guards, LinksRule, MarkupRule
+from shared.text.html_tags import tags
 from tests.support.chats import answer, chat, tool
 
 
@@ -79,3 +80,9 @@ def test_tool_arguments_are_flagged_only() -> None:
     )
     (call,) = acting.completion.choices[0].message.tool_calls or ()
     assert call.function.arguments == '{"html": "&lt;script>"}'
+
+
+def test_a_name_has_an_end() -> None:
+    long = "<a" + "x" * 600
+    assert passed(f"{long}<script>") == (f"{long}&lt;script>", ["disallowed_tag"])
+    assert [(tag.name[:2], tag.complete) for tag in tags(f"{long}>")] == [("ax", False)]

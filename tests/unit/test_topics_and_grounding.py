@@ -171,6 +171,11 @@ def test_links_and_citations_from_nowhere_are_flagged(text: str, found: list[str
     assert inspection.completion.choices[0].message.content == text
 
 
+def test_no_more_are_looked_for_than_are_told() -> None:
+    many = " ".join(f"https://docs.example/{number}" for number in range(300))
+    assert len(kinds(Pipeline(Guards(**NO_TEXT_GUARD_ACTS)).inspect_answer(answer(many), GIVEN), "grounding")) == 100
+
+
 def test_citations_are_looked_for_only_where_there_are_some() -> None:
     assert kinds(Pipeline(Guards()).inspect_answer(answer("x[0] and [3]"), chat("index a list")), "grounding") == []
     off = Pipeline(Guards(grounding=GroundingRule(mode="off")))
