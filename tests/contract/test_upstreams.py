@@ -389,7 +389,7 @@ def test_silence_and_trickle_end_in_time(server, upstream, streaming):
         with pytest.raises(UpstreamFailure) as caught:
             call(upstream, context(0.3), streaming=streaming)
         assert (caught.value.error.status, caught.value.error.code) == (504, "upstream_timeout")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
 
 
 def test_an_upstream_that_is_gone():
@@ -410,7 +410,7 @@ def test_a_cancelled_call_hangs_up(server, upstream, streaming):
     limits = context(30, cancel=cancel)
     with pytest.raises(CallCancelled):
         call(upstream, limits, streaming=streaming)
-    assert sent(server).hung_up.wait(5)
+    assert sent(server).hung_up.wait(20)
 
 
 # --- streams ------------------------------------------------------------------------------------
@@ -561,7 +561,7 @@ def test_a_stream_ends_with_its_time(server, upstream):
     with pytest.raises(UpstreamFailure) as caught:
         list(upstream.stream(chat(stream=True), "m", context(0.4)))
     assert caught.value.error.code == "upstream_timeout"
-    assert sent(server).hung_up.wait(5)
+    assert sent(server).hung_up.wait(20)
 
 
 def test_closing_a_stream_hangs_up(server, upstream):
@@ -569,7 +569,7 @@ def test_closing_a_stream_hangs_up(server, upstream):
     chunks = upstream.stream(chat(stream=True), "m", context())
     next(chunks)
     chunks.close()
-    assert sent(server).hung_up.wait(5)
+    assert sent(server).hung_up.wait(20)
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500])

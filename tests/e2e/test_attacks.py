@@ -33,7 +33,7 @@ from tests.support.stack import LocalStack
 CHAT = "/v1/chat/completions"
 GUARD_ACCOUNT = "guard@wardgate.local"
 FAILURES_PER_MINUTE = 40
-SOON = 15
+SOON = 45
 """Seconds; far more than anything here takes, and only waited out where a test fails."""
 
 

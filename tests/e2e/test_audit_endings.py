@@ -34,7 +34,7 @@ from tests.support.openai_server import OpenAIServer, Reply
 from tests.support.stack import LocalStack
 
 HTTP = urllib3.PoolManager(retries=False)
-SOON = 20
+SOON = 45
 """Seconds; far more than anything here takes, and only waited out where a test fails."""
 
 POLICY = """

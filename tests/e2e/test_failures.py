@@ -15,7 +15,7 @@ import pytest
 from tests.support import openai_server as upstream
 from tests.support.chat_target import ChatTarget, Running, running_stack
 
-SOON = 15
+SOON = 45
 """Seconds to wait for what happens behind the answer; only waited out where a test fails."""
 
 POLICY = """

@@ -28,7 +28,7 @@ HTTP = urllib3.PoolManager(retries=False)
 PROMISE = 2
 """Seconds after which every instance has noticed."""
 
-SOON = 15
+SOON = 45
 """Seconds to wait for what happens behind the answer; only waited out where a test fails."""
 
 POLICY = """

@@ -115,7 +115,7 @@ def test_every_function_is_a_process_of_its_own_and_sinks_give_way(default_stack
 def test_an_answer_reaches_the_archive(stack):
     request_id = chat(stack).headers["x-request-id"]
     archive = stack.home / "objects" / "archive"
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not any(request_id.encode() in path.read_bytes() for path in archive.rglob("*") if path.is_file()):
         assert time.monotonic() < deadline, stack.log("audit_archive")
         time.sleep(0.1)

@@ -180,8 +180,8 @@ def test_the_time_that_guard_gives_counts(client, upstream, streaming):
     with pytest.raises(ServiceUnavailable) as caught:
         call(chat(model="real", stream=streaming), model_call(0.3))
     assert (caught.value.status, caught.value.code) == (504, "upstream_timeout")
-    assert time.monotonic() - started < 5
-    assert upstream.requests[0].hung_up.wait(5)
+    assert time.monotonic() - started < 20
+    assert upstream.requests[0].hung_up.wait(20)
 
 
 def test_many_at_once(client):
@@ -231,7 +231,7 @@ def test_a_hangup_goes_all_the_way_to_the_upstream(client, upstream, guards_clie
     threading.Timer(0.3, theirs.close).start()
     with pytest.raises(CallCancelled):
         whole(client, model_call(**environ), streaming=streaming)
-    assert upstream.requests[0].hung_up.wait(5)
+    assert upstream.requests[0].hung_up.wait(20)
 
 
 def test_a_hangup_before_the_first_chunk_ends_the_upstreams_call(client, upstream, guards_client):
@@ -240,14 +240,14 @@ def test_a_hangup_before_the_first_chunk_ends_the_upstreams_call(client, upstrea
     threading.Timer(0.2, theirs.close).start()
     with pytest.raises(CallCancelled):
         client.stream(chat(model="real", stream=True), model_call(**environ))
-    assert upstream.requests[0].hung_up.wait(5)
+    assert upstream.requests[0].hung_up.wait(20)
 
 
 def test_closing_a_stream_early_ends_the_upstreams_call(client, upstream):
     upstream.script(stream(text_events("x" * 400), pace=0.05))
     with client.stream(chat(model="real", stream=True), model_call()) as answer:
         next(iter(answer))
-    assert upstream.requests[0].hung_up.wait(5)
+    assert upstream.requests[0].hung_up.wait(20)
 
 
 def test_after_hangups_the_function_serves_on(client, upstream, function):
@@ -257,7 +257,7 @@ def test_after_hangups_the_function_serves_on(client, upstream, function):
         with client.stream(chat(model="real", stream=True), model_call()) as answer:
             next(iter(answer))
     assert client.complete(chat("x"), model_call()).upstream == "builtin"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len([line for line in function.log_lines() if line.get("code") == "client_gone"]) < before + 8:
         assert time.monotonic() < deadline
         time.sleep(0.05)

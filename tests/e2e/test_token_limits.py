@@ -53,7 +53,7 @@ class Target(ChatTarget):
 
     def wait_until_asked(self, times: int = 1) -> None:
         """Until the upstream has so many requests."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while len(self.upstream.requests) < times:
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -69,7 +69,7 @@ class ModelFunction:
 
     def wait_for_log(self, count: int, event: str = "request.answered") -> list[dict[str, Any]]:
         """The lines of one kind, once there are so many."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while len(lines := [line for line in self.log_lines() if line["event"] == event]) < count:
             if time.monotonic() > deadline:
                 raise AssertionError(f"only {len(lines)} of {count} lines: {self.log()}")

@@ -35,7 +35,7 @@ def test_a_close_is_noticed():
     with connection() as (server, client), watch(environ(server), gone.set):
         assert not gone.wait(0.05)
         client.close()
-        assert gone.wait(5)
+        assert gone.wait(30)
 
 
 def test_a_reset_is_noticed():
@@ -43,7 +43,7 @@ def test_a_reset_is_noticed():
     with connection() as (server, client), watch(environ(server), gone.set):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
         client.close()
-        assert gone.wait(5)
+        assert gone.wait(30)
 
 
 def test_a_client_that_had_left_before_is_noticed():
@@ -51,7 +51,7 @@ def test_a_client_that_had_left_before_is_noticed():
     with connection() as (server, client):
         client.close()
         with watch(environ(server), gone.set):
-            assert gone.wait(5)
+            assert gone.wait(30)
 
 
 def test_pipelined_data_is_no_hangup_and_does_not_hide_one():
@@ -60,14 +60,14 @@ def test_pipelined_data_is_no_hangup_and_does_not_hide_one():
         client.sendall(b"GET / HTTP/1.1\r\n\r\n" * 100)
         assert not gone.wait(0.1)
         client.close()
-        assert gone.wait(5)
+        assert gone.wait(30)
 
 
 def test_it_is_told_once():
     told = []
     with connection() as (server, client), watch(environ(server), lambda: told.append(1)):
         client.close()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while not told and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(0.1)
@@ -91,7 +91,7 @@ def test_a_kept_alive_connection_is_watched_request_by_request():
                 pass
         with watch(environ(server), gone.set):
             client.close()
-            assert gone.wait(5)
+            assert gone.wait(30)
 
 
 def test_closing_twice_is_harmless():
@@ -118,7 +118,7 @@ def test_a_watch_closed_late_does_not_end_its_successor_on_the_same_descriptor()
     with at_descriptor(900) as (server, client), watch(environ(server), gone.set):
         late.close()
         client.close()
-        assert gone.wait(5)
+        assert gone.wait(30)
     assert not forgotten.is_set()
 
 
@@ -134,7 +134,7 @@ def test_a_second_watch_of_the_same_request_takes_over():
     first, second = threading.Event(), threading.Event()
     with connection() as (server, client), watch(environ(server), first.set), watch(environ(server), second.set):
         client.close()
-        assert second.wait(5)
+        assert second.wait(30)
     assert not first.is_set()
 
 
@@ -144,7 +144,7 @@ def test_a_callback_that_fails_does_not_end_the_watching(capfd):
         client.close()
         with connection() as (other, leaving), watch(environ(other), gone.set):
             leaving.close()
-            assert gone.wait(5)
+            assert gone.wait(30)
 
 
 @pytest.mark.parametrize("given", [{}, {"gunicorn.socket": None}, {"gunicorn.socket": socket.socket}])
@@ -177,7 +177,7 @@ def noticed():
     gone = threading.Event()
     with watch({"gunicorn.socket": ours}, gone.set):
         theirs.close()
-        return gone.wait(5)
+        return gone.wait(30)
 
 assert noticed()
 child = os.fork()
@@ -201,7 +201,7 @@ def test_many_threads_with_clients_that_come_and_go():
                 with watch(environ(server), gone.set):
                     if leaves := (turn + number) % 2 == 0:
                         client.close()
-                    if leaves and not gone.wait(5):
+                    if leaves and not gone.wait(30):
                         wrong.append("missed")
                 if not leaves and gone.is_set():
                     wrong.append("invented")

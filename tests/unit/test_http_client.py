@@ -201,8 +201,8 @@ def test_silence_ends_at_the_deadline(server, client):
     started = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         call(client, seconds=0.2)
-    assert time.monotonic() - started < 5
-    assert server.requests[0].hung_up.wait(5)
+    assert time.monotonic() - started < 20
+    assert server.requests[0].hung_up.wait(20)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_trickle_does_not_outlive_the_deadline(server, client, reply):
     server.script(reply)
     with pytest.raises(DeadlineExceeded):
         call(client, seconds=0.4)
-    assert server.requests[0].hung_up.wait(5)
+    assert server.requests[0].hung_up.wait(20)
 
 
 def test_a_deadline_that_has_passed(client):
@@ -286,8 +286,8 @@ def test_another_thread_can_end_a_blocked_read(server, client):
     started = time.monotonic()
     with pytest.raises(CallCancelled):
         call(client, seconds=30, cancel=cancel)
-    assert time.monotonic() - started < 5
-    assert server.requests[0].hung_up.wait(5)
+    assert time.monotonic() - started < 20
+    assert server.requests[0].hung_up.wait(20)
     assert call(client)[0] == 200
 
 
@@ -300,7 +300,7 @@ def test_another_thread_can_end_a_stream(server, client):
         cancel_soon(cancel)
         with pytest.raises(CallCancelled):
             list(pieces)
-    assert server.requests[0].hung_up.wait(5)
+    assert server.requests[0].hung_up.wait(20)
 
 
 def test_a_cancelled_body_without_a_length_is_no_whole_body(server, client):
@@ -326,7 +326,7 @@ def test_another_thread_can_end_a_connect():
         started = time.monotonic()
         with pytest.raises(CallCancelled):
             call(HttpClient(f"http://127.0.0.1:{port}", connect_timeout=30), seconds=30, cancel=cancel)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
 
 
 def test_a_cancelled_request_makes_no_more_calls(server, client):

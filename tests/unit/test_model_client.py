@@ -148,7 +148,7 @@ def test_a_model_function_that_hangs(server, client, streaming):
     with pytest.raises(ServiceUnavailable) as caught:
         take(client, streaming=streaming, seconds=0.1)
     assert (caught.value.status, caught.value.code) == (504, "upstream_timeout")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 def test_a_stream_tells_whether_its_next_chunk_is_here(server, client):
