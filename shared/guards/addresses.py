@@ -15,6 +15,9 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]{0,31}):")
 _AUTHORITY = re.compile(r"([/\\]*)([^/\\?#]*)")
 _PORT = re.compile(r":[0-9]{0,5}\Z")
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.\-]{0,251}[a-z0-9_])?\Z")
+_NAMES = re.compile(r"[\w.@\-]+")
+_ENDS = re.compile(r"\.(?=\.|\Z)")
+"""A full stop that ends a sentence, or begins an ellipsis."""
 
 HIERARCHICAL = frozenset({"http", "https", "ws", "wss", "ftp"})
 """Schemes after which a browser takes the next name for a host, with however many slashes or backslashes."""
@@ -90,18 +93,6 @@ class Hosts:
         return host in self._exact or (bool(self._under) and host.endswith(self._under))
 
 
-def mentions(text: str, host: str) -> bool:
-    """Whether ``text``, in lower case, names ``host``: all of it, and not within a longer name."""
-    at = text.find(host) if host else -1
-    while at != -1:
-        end = at + len(host)
-        before, after = text[max(at - 1, 0) : at], text[end : end + 2]
-        longer = _in_name(before) or before == "." or _in_name(after[:1]) or (after[:1] == "." and _in_name(after[1:]))
-        if not longer:
-            return True
-        at = text.find(host, at + 1)
-    return False
-
-
-def _in_name(character: str) -> bool:
-    return character.isalnum() or character in ("-", "_", "@")
+def named(text: str) -> frozenset[str]:
+    """The hosts that ``text``, in lower case, names, and other words: each as a whole, none within a longer name."""
+    return frozenset(name for run in _NAMES.findall(text) for name in (run, _ENDS.split(run, maxsplit=1)[0]))

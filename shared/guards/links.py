@@ -17,7 +17,7 @@ import re2  # type: ignore[import-untyped]  # ships no types
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.guards.addresses import DEFANGED, RUNNING, Address, Hosts, mentions, read_address
+from shared.guards.addresses import DEFANGED, RUNNING, Address, Hosts, named, read_address
 from shared.guards.owasp import INSECURE_OUTPUT_HANDLING
 from shared.guards.port import Action, Background, Context, Finding, Reach, growing
 from shared.models.wire import DeveloperMessage, Message, SoleTextPart, SystemMessage, TextPart, UserMessage
@@ -187,7 +187,7 @@ class LinkGuard:
     def _passes(self, host: str, background: Background | None) -> bool:
         if background is None or self._hosts.hold(host):
             return self._hosts.hold(host)
-        return mentions(background.once((self.name, "trusted"), lambda: _trusted_text(background, self._trust)), host)
+        return host in background.once((self.name, "trusted"), lambda: named(_trusted_text(background, self._trust)))
 
 
 def _destinations(text: str, since: int) -> Iterator[_Place]:

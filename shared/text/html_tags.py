@@ -13,8 +13,8 @@ MOST_TAG = 512
 _OPENS = re.compile(rf"<(?:(/?)([A-Za-z][^\s/>]{{0,{MOST_TAG}}})|[!?/])")
 """A name has an end, or each of many that begin in one another would be read to the end of the text."""
 
-_NEXT = re.compile(r"[>=]")
-_QUOTED = re.compile(r"[ \t\n\f]*([\"'])")
+_REST = re.compile(r"""(?:[^>=]++|=[ \t\n\f]*+(?:"[^"]*+"|'[^']*+'|(?!["'])))*+>""")
+"""Possessive: nothing is read twice."""
 
 
 _ADDRESSED = re.compile(r"(?i)(?=href|src)")
@@ -84,14 +84,5 @@ def attributes(tag: str) -> list[tuple[str, str]]:
 
 def _end(text: str, at: int, limit: int) -> int:
     """The end of a tag whose name has been read, or -1; a ``>`` between quotes after ``=`` does not end it."""
-    while (found := _NEXT.search(text, at, limit)) is not None:
-        at = found.end()
-        if found[0] == ">":
-            return at
-        quoted = _QUOTED.match(text, at, limit)
-        if quoted is not None:
-            closing = text.find(quoted[1], quoted.end(), limit)
-            if closing == -1:
-                return -1
-            at = closing + 1
-    return -1
+    rest = _REST.match(text, at, limit)
+    return -1 if rest is None else rest.end()

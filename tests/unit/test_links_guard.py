@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.guards.addresses import Hosts, mentions, read_address
+from shared.guards.addresses import Hosts, named, read_address
 from shared.guards.pipeline import Pipeline
 from shared.guards.port import Background
 from shared.policy.types import Guards, LinksRule, MarkupRule
@@ -164,7 +164,7 @@ def test_hosts_are_exact_or_under_a_domain() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "named"),
+    ("text", "whole"),
     [
         ("go to a.example.", True),
         ("https://a.example/x", True),
@@ -175,11 +175,13 @@ def test_hosts_are_exact_or_under_a_domain() -> None:
         ("a.example-b", False),
         ("me@a.example", False),
         ("x.a.example and a.example", True),
+        ("a.example...", True),
+        ("..a.example", False),
     ],
 )
-def test_a_host_is_named_whole(text: str, named: bool) -> None:
-    assert mentions(text, "a.example") is named
-    assert not mentions(text, "")
+def test_a_host_is_named_whole(text: str, whole: bool) -> None:
+    assert ("a.example" in named(text)) is whole
+    assert "" not in named("a b")
 
 
 def test_addresses_never_raise() -> None:
