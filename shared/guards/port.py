@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 if TYPE_CHECKING:  # the functions that only record findings load no text and none of its tables
     from shared.guards.masking import Masks
+    from shared.guards.parts import Part
     from shared.models.wire import ChatRequest
     from shared.text.canonical import Text
     from shared.text.markdown_code import Blocks
@@ -205,7 +206,7 @@ class JoinedReader(ABC):
 
 
 class Reviewer(ABC):
-    """A guard that looks at all texts at once, as one that asks somebody else: a question for each would take too long.
+    """A guard that looks at all texts at once, since they share its time: it asks somebody else, or a large model.
 
     It may fail, which its fail mode decides about, and judges only what is whole.
     """
@@ -215,8 +216,8 @@ class Reviewer(ABC):
     reach: Reach
 
     @abstractmethod
-    def review(self, texts: Sequence[str], direction: Direction) -> list[tuple[int, Finding]]:
-        """Findings in canonical texts, each with the index of its text."""
+    def review(self, parts: Sequence[Part], texts: Sequence[Text], direction: Direction) -> list[tuple[int, Finding]]:
+        """Findings in ``parts``, read as ``texts``, each with the index of its part."""
 
 
 class Bindable(ABC):
