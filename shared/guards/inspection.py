@@ -23,12 +23,12 @@ from shared.guards.port import (
     Guard,
     GuardRun,
     JoinedReader,
-    Reviewer,
     RunStatus,
     Verdict,
     verdict_of,
 )
 from shared.guards.redaction import settled
+from shared.guards.reviewer import Reviewer
 from shared.models.wire import ChatCompletion, ChatRequest, Choice
 from shared.policy.types import GuardMode
 from shared.text.canonical import Text

@@ -18,7 +18,8 @@ from shared.guards.owasp import (
     SENSITIVE_INFORMATION_DISCLOSURE,
 )
 from shared.guards.parts import Part
-from shared.guards.port import Direction, Finding, Reach, Reviewer
+from shared.guards.port import Direction, Finding, Reach
+from shared.guards.reviewer import Reviewer
 from shared.policy.types import ModelArmorRule
 from shared.text.canonical import Text
 

@@ -12,7 +12,8 @@ import msgspec
 from shared.errors import ConfigurationError, Fault, StoreUnavailable
 from shared.guards.owasp import INSECURE_OUTPUT_HANDLING
 from shared.guards.parts import Part
-from shared.guards.port import Direction, Finding, Reach, Reviewer
+from shared.guards.port import Direction, Finding, Reach
+from shared.guards.reviewer import Reviewer
 from shared.policy.types import ModerationRule
 from shared.shapes import prepare
 from shared.text.canonical import Text

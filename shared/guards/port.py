@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 if TYPE_CHECKING:  # the functions that only record findings load no text and none of its tables
     from shared.guards.masking import Masks
-    from shared.guards.parts import Part
     from shared.models.wire import ChatRequest
     from shared.text.canonical import Text
     from shared.text.markdown_code import Blocks
@@ -203,21 +202,6 @@ class JoinedReader(ABC):
     @abstractmethod
     def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
         """See ``Guard``; ``text`` is a message's, or several joined."""
-
-
-class Reviewer(ABC):
-    """A guard that looks at all texts at once, since they share its time: it asks somebody else, or a large model.
-
-    It may fail, which its fail mode decides about, and judges only what is whole.
-    """
-
-    name: str
-    directions: frozenset[str]
-    reach: Reach
-
-    @abstractmethod
-    def review(self, parts: Sequence[Part], texts: Sequence[Text], direction: Direction) -> list[tuple[int, Finding]]:
-        """Findings in ``parts``, read as ``texts``, each with the index of its part."""
 
 
 class Bindable(ABC):
