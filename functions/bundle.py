@@ -69,9 +69,7 @@ def bundle(name: str, root: Path = ROOT, policy: Path | None = None, *, second_s
     return _zip(_contents(name, root, policy, second_stage=second_stage))
 
 
-def write(
-    name: str, into: Path, root: Path = ROOT, policy: Path | None = None, *, second_stage: bool = False
-) -> Path:
+def write(name: str, into: Path, root: Path = ROOT, policy: Path | None = None, *, second_stage: bool = False) -> Path:
     """Write ``<name>-<hash>.zip`` into the folder, in place of the function's older ones; its path."""
     contents = _contents(name, root, policy, second_stage=second_stage)
     into.mkdir(parents=True, exist_ok=True)

@@ -67,9 +67,7 @@ def every_function_is_deployed(plan: Plan) -> Iterator[str]:
 @functools.cache
 def _bundles(policy: Path | None, second_stage: bool) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
-        return {
-            name: write(name, Path(folder), policy=policy, second_stage=second_stage).name for name in _FOLDERS
-        }
+        return {name: write(name, Path(folder), policy=policy, second_stage=second_stage).name for name in _FOLDERS}
 
 
 def guard_has_room_for_the_second_stage(plan: Plan) -> Iterator[str]:
