@@ -93,8 +93,8 @@ $(EVALUATION): tests/evaluation/requirements.txt | $(RUNTIME)
 	$(call pip_install,--require-hashes -r tests/evaluation/requirements.txt)
 	@touch $@
 
-run: $(RUNTIME) $(if $(filter smollm2,$(LOCAL_MODEL)),$(SMOLLM2)) $(if $(SECOND_STAGE),$(SECOND_STAGE_EXTRA)) ## serve everything locally [PORT=8080] [LOCAL_MODEL=smollm2] [SECOND_STAGE=1]
-	@$(BIN)/python -m shared.local $(if $(PORT),--port $(PORT)) $(if $(LOCAL_MODEL),--local-model $(LOCAL_MODEL))
+run: $(RUNTIME) $(if $(filter smollm2,$(LOCAL_MODEL)),$(SMOLLM2)) $(if $(SECOND_STAGE),$(SECOND_STAGE_EXTRA)) ## serve everything locally [PORT=8080] [LOCAL_MODEL=smollm2] [SECOND_STAGE=1] [EMULATORS=1]
+	@$(BIN)/python -m shared.local $(if $(PORT),--port $(PORT)) $(if $(LOCAL_MODEL),--local-model $(LOCAL_MODEL)) $(if $(filter-out 0,$(EMULATORS)),--emulators)
 
 test: $(DEV) ## run the tests [ARGS="tests/unit -k text"]
 	@$(PYTEST) -n 2 --dist loadfile --ignore tests/faults --ignore tests/terraform $(ARGS)

@@ -1,11 +1,9 @@
-"""What the local stack needs before its functions start: a private home, keys, secrets and an API key."""
+"""What the local stack needs before its functions start: keys, secrets and an API key."""
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from shared.clock import SystemClock, utc
@@ -16,30 +14,12 @@ from shared.policy import load_policy
 from shared.rotation.service import RotationService
 from shared.settings import Settings
 from shared.stores.connect import connect_documents, connect_secrets
-from shared.stores.files import FILE_MODE, require_private_folder
+from shared.stores.files import FILE_MODE
 from shared.stores.secret_reader import SecretReader
 from shared.stores.sqlite_documents import SqliteDocuments
 
 KEY_FILE = "dev-key"
 TENANT = "default"
-
-
-@contextmanager
-def only_stack_of(home: Path) -> Iterator[None]:
-    """Hold the home for one stack, so that no two deliver the same events or share a log.
-
-    Raises:
-        ConfigurationError: Another stack has it, or the folder cannot be used.
-    """
-    require_private_folder(home, "WARDGATE_HOME")
-    # The lock ends with this process, however it dies; children do not inherit the descriptor.
-    with (home / "stack.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            problem = f"another stack runs on {home}; end it, or name another folder here."
-            raise ConfigurationError([Fault("WARDGATE_HOME", problem)]) from None
-        yield
 
 
 def prepare(settings: Settings) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 PORTS = 8
 """Ports in a row that a stack may take."""
 
-START_SECONDS = 90
+START_SECONDS = 150
 
 
 class LocalStack:
