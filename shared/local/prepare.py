@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from shared.clock import SystemClock, utc
@@ -12,6 +12,7 @@ from shared.identity.api_keys import ApiKeys
 from shared.identity.local_issuer import create_local_issuer
 from shared.policy import load_policy
 from shared.rotation.service import RotationService
+from shared.rotation.telling import Telling
 from shared.settings import Settings
 from shared.stores.connect import connect_documents, connect_secrets
 from shared.stores.files import FILE_MODE
@@ -38,15 +39,17 @@ def prepare(settings: Settings) -> str:
         policy = load_policy(settings.policy).file
         # No log, since whoever reads this terminal wants to see an address and a key. A lease is that of a stack
         # which was killed: this home is for one at a time.
-        RotationService(
-            store,
-            documents,
-            policy,
-            SystemClock(),
-            log=lambda *_, **__: None,
-            environment=settings.environment,
-            alone=True,
-        ).run()
+        with closing(Telling(settings, documents)) as tell:
+            RotationService(
+                store,
+                documents,
+                policy,
+                SystemClock(),
+                log=lambda *_, **__: None,
+                tell=tell,
+                environment=settings.environment,
+                alone=True,
+            ).run()
         reader = SecretReader(store, documents, settings.environment)
         key = _developer_key(ApiKeys(documents, reader, SystemClock()), settings.home)
         if isinstance(documents, SqliteDocuments):

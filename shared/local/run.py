@@ -44,6 +44,9 @@ SEAL_SECONDS = 300.0
 ROTATE_SECONDS = 60.0
 """How often secrets are looked at, so that grace periods end about when they should."""
 
+EMULATORS_SECONDS = 180.0
+"""Longest wait for the emulators: to start Java is a lot of work, and the machine may have other work."""
+
 _SEAL = "audit_seal"
 _ROTATE = "rotate_secrets"
 
@@ -89,7 +92,7 @@ def _run(services: Sequence[Service], settings: Settings, signals: Signals, emul
     try:
         if emulation is not None:
             _say("Starting Google's emulators of Firestore and Pub/Sub.")
-            stack.start(emulation.services)
+            stack.start(emulation.services, within=EMULATORS_SECONDS)
             emulation.settle(urls)
         key = prepare(settings)
         stack.start(services)

@@ -114,8 +114,12 @@ class Stack:
         self._signals = signals
         self.processes: list[Process] = []
 
-    def start(self, services: Sequence[Service]) -> None:
+    def start(self, services: Sequence[Service], within: float = READY_SECONDS) -> None:
         """Start these at once, beside those that run, and wait until each of them answers.
+
+        Args:
+            services: What to start.
+            within: Longest wait, in seconds.
 
         Raises:
             StackFailed: One ended or did not answer.
@@ -125,12 +129,12 @@ class Stack:
         for service in services:
             self.processes.append(Process(service, self._logs / f"{service.name}.log"))
         waiting = self.processes[-len(services) :]
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + within
         while waiting := [process for process in waiting if not process.serves()]:
             self.check()
             if time.monotonic() > deadline:
                 names = ", ".join(process.service.name for process in waiting)
-                raise StackFailed(f"no answer after {READY_SECONDS:.0f} s from {names}; see {self._logs}")
+                raise StackFailed(f"no answer after {within:.0f} s from {names}; see {self._logs}")
             self._signals.wait(0.05)
 
     def check(self) -> None:

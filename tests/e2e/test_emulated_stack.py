@@ -33,6 +33,7 @@ class EmulatedStack(LocalStack):
 
     def __init__(self, home: Path, env: dict[str, str] | None = None) -> None:
         super().__init__(home, arguments=("--emulators",), env=env)
+        self.start_seconds = 300
 
     def chat(self, key: str | None = None, prompt: str = "Hello") -> str:
         """Have the stock client ask something; the request's id."""
@@ -71,7 +72,7 @@ def starting(tmp_path: Path) -> Iterator[EmulatedStack]:
     need_emulators()
     stack = EmulatedStack(tmp_path / "home")
     stack.start()
-    wait_for(lambda: all(len(stack.programs(name)) == 2 for name in EMULATORS), stack)
+    wait_for(lambda: all(len(stack.programs(name)) == 2 for name in EMULATORS), stack, within=120)
     yield stack
     stack.stop()
     wait_for(lambda: not stack.processes(), stack)
@@ -192,7 +193,7 @@ def test_a_signal_while_the_emulators_start(starting: EmulatedStack) -> None:
 def test_an_emulator_s_crash_is_shown_and_ends_the_stack(starting: EmulatedStack, name: str) -> None:
     _, java = sorted(starting.programs(name))
     os.kill(java, signal.SIGKILL)
-    assert starting.supervisor.wait(30) == 1
+    assert starting.supervisor.wait(60) == 1
     assert f"wardgate: {name} ended with exit code 137" in starting.output
     assert starting.processes() == []
 
@@ -208,7 +209,7 @@ def test_a_killed_supervisor_takes_the_emulators_with_it(starting: EmulatedStack
 def refused(stack: LocalStack) -> str:
     """The one line that a stack prints which does not start."""
     stack.start()
-    assert stack.supervisor.wait(30) == 2
+    assert stack.supervisor.wait(60) == 2
     (line,) = stack.output.splitlines()
     assert stack.processes() == []
     return line

@@ -14,7 +14,7 @@ from shared.local.emulators import FIRESTORE, PUBSUB, Emulator, EmulatorAbsent, 
 from shared.local.processes import HOST, Process
 from tests.support.tools import absent
 
-_START_SECONDS = 90.0
+_START_SECONDS = 180.0
 _ATTEMPTS = 3
 
 
