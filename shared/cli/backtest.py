@@ -12,7 +12,7 @@ from shared.audit.port import Operation
 from shared.audit.show import Filter, read_entries
 from shared.audit.wrapping import ContentUnreadable
 from shared.cli.operators import operator
-from shared.cli.output import Commands, add_json_option, print_json, print_table
+from shared.cli.output import Commands, add_json_option, counted, print_json, print_table
 from shared.cli.progress import Bar
 from shared.cli.rows import Row, read_rows
 from shared.cli.sealed import sealed_archive
@@ -105,7 +105,7 @@ def _share(share: Share) -> dict[str, object]:
 
 
 def _print(test: Backtest) -> None:
-    print(f"{test.prompts} prompts; shares with their 95 % confidence intervals\n")
+    print(f"{counted(test.prompts, 'prompt')}; shares with their 95 % confidence intervals\n")
     against, candidate = test.verdicts
     rows = [
         {

@@ -10,7 +10,7 @@ from shared.admission.limiter import lease_seconds
 from shared.admission.view import LimitsView, Subject
 from shared.audit.content import subject_id
 from shared.cli.operators import operator_trail, tell_first
-from shared.cli.output import Commands, add_json_option, need_home, print_json, print_table
+from shared.cli.output import Commands, add_json_option, counted, need_home, print_json, print_table
 from shared.clock import SystemClock
 from shared.policy.load import load_policy
 from shared.settings import Settings, load_settings
@@ -85,5 +85,5 @@ def _reset(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"reset": count})
     else:
-        print(f"Reset {count} limit{'' if count == 1 else 's'}; numbers and what running calls hold stay.")
+        print(f"Reset {counted(count, 'limit')}; numbers and what running calls hold stay.")
     return 0
