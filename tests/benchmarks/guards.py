@@ -1,8 +1,9 @@
 """Times the input and output guards: ``python -m tests.benchmarks.guards [--json]``.
 
 Microseconds of processor time for one prompt of 200 B, 4 kB and 32 kB: reading the text into its views, each guard
-over text by itself, and the whole pipeline; the second stage where what it needs is installed. The prompts are harmless
-prose, an attack in plain words, and text full of what the decoders look for, so that the dearest path is in the table too.
+over text by itself, and the whole pipeline; the second stage where what it needs is installed. The prompts are
+harmless prose, an attack in plain words, and text full of what the decoders look for, so that the dearest path is in
+the table too.
 """
 
 from __future__ import annotations
