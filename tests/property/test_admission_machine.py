@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from shared.admission.cells import counts_in
-from shared.admission.chunks import SHARE
 from shared.admission.limiter import Limiter
 from shared.admission.port import AdmissionUnavailable, LargerThanLimit, LimitExceeded, Reservation, Usage
 from shared.admission.windows import Day
@@ -89,6 +88,7 @@ class AdmissionMachine(RuleBasedStateMachine):
     def start(self, skews: list[float], limits: list[RateLimit]) -> None:
         self.limits = limits  # few, so that one does not hide that another fails
         self.skews = [round(skew * SECOND) for skew in skews]
+        self.processes = [0, 1, 2]
         self.clients = [self.process(index) for index in range(3)]
         self.store.before, self.store.after = self.on_the_way, self.on_the_way_back
 
@@ -171,7 +171,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         for thread in threads:
             thread.join()
         if ending is not None:
-            ending.settled_surely = not self.unsure
+            self.settled(ending)
         asked = [(usage, outcomes[index]) for index, usage in enumerate(usages)]
         self.judge(client, caller, asked, before, commits, troubled)
         self.faults, self.delays = [], []
@@ -198,18 +198,26 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.faults, self.delays, self.unsure = [fault], [delay], False
         actual = Usage(int(not refused), prompt, answer, cost=prompt + 2 * answer)
         self.settle(each, actual)
-        each.settled_surely = not self.unsure
+        self.settled(each)
         if twice:
             self.clients[each.client].settle(each.reservation, actual)
         self.faults, self.delays = [], []
 
+    def settled(self, each: Admitted) -> None:
+        each.settled_surely = not self.unsure
+        if self.unsure:
+            for limit in self.limits:
+                self.ledger.lose_chunks(limit, each.caller, self.clock.now, 1)
+
     def settle(self, each: Admitted, actual: Usage) -> None:
         each.settled_at, each.actual = self.clock.now, actual
         self.clients[each.client].settle(each.reservation, actual)
+        each.settled_by = max(self.clock.now, self.latest)
 
     @rule(client=clients)
     def crash(self, client: int) -> None:
         self.clients[client] = self.process(client)
+        self.processes[client] = max(self.processes) + 1
         self.fresh.add(client)
         self.denied = {place: at for place, at in self.denied.items() if place[0] != client}
         for each in self.ledger.admitted:
@@ -294,6 +302,10 @@ class AdmissionMachine(RuleBasedStateMachine):
                 self.unknown[caller.key_id] += outcome.unknown is not None
             if self.unsure:
                 self.ledger.lost.append(Lost(caller, lost_at, usage, ATTEMPTS))
+        for limit in self.limits:
+            self.ledger.asked(self.processes[client], limit, caller, lost_at)
+            if self.unsure:
+                self.ledger.lose_chunks(limit, caller, lost_at, ATTEMPTS)
         excess = [found for limit in self.limits for found in self.ledger.excess(limit, before - SECOND)]
         assert not excess, "more is let in than a limit grants"
         for usage, outcome in asked:
@@ -309,13 +321,9 @@ class AdmissionMachine(RuleBasedStateMachine):
             return
         self.number(caller, denial.epoch, denial.seq)
         self.denied[place] = self.clock.now
-        cost = self.ledger.rule(limit).cost(usage)
-        held = self.ledger.most(limit, caller, before)
-        if self.ledger.rule(limit).chunked:
-            kept = len(self.clients) * (limit.amount // SHARE)
-            assert held or cost > limit.amount - kept, "what nobody uses is denied to nobody, but for chunks"
-        elif before > self.excused.get((limit.name, subject(limit, caller)), 0):
-            assert held + cost > limit.amount, "what fits is let in"
+        if before > self.excused.get((limit.name, subject(limit, caller)), 0):
+            held = self.ledger.most(limit, caller, before)
+            assert held + self.ledger.rule(limit).cost(usage) > limit.amount, "what fits is let in"
 
     def number(self, caller: Caller, epoch: str | None, seq: int) -> None:
         taken = self.numbers.setdefault((caller.key_id, epoch or ""), set())
