@@ -231,7 +231,8 @@ class Charging:
                 place.room = place.amount - place.total + place.charge.amount
         admitted = [asked for asked in group if _admit(asked, places, now)]
         denied = [asked for asked in group if asked.charged is None]
-        self._undo(places, admitted, values, now, again=bool(denied))
+        if denied or any(place.purse is not None for place in places):
+            self._undo(places, admitted, values, now, again=bool(denied))
         states = _states(places, now)
         for asked in admitted:
             asked.states = states
