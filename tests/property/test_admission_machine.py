@@ -78,7 +78,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.excused: dict[tuple[str, str | None], int] = {}
         self.faults: list[str] = []
         self.delays: list[float] = []
-        self.unsure = False
+        self.unsure = self.answered = False
         self.gather = lambda: None
 
     @initialize(
@@ -111,6 +111,7 @@ class AdmissionMachine(RuleBasedStateMachine):
     def on_the_way_back(self) -> None:
         if self.lost or self.delay * 1000 > DEADLINE_MS:
             raise StoreUnavailable("Nobody knows.")
+        self.answered = True
 
     # --- what happens ---------------------------------------------------------------------------
 
@@ -121,7 +122,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.faults, self.delays = faults, delays
         for _ in range(times):
             troubled = bool(self.faults or self.delays)
-            before, commits, self.unsure = self.clock.now, len(self.store.commits), False
+            before, commits, self.unsure, self.answered = self.clock.now, len(self.store.commits), False, False
             outcome = self.reserve(client, caller, usage)
             self.judge(client, caller, [(usage, outcome)], before, commits, troubled)
         self.faults, self.delays = [], []
@@ -165,7 +166,7 @@ class AdmissionMachine(RuleBasedStateMachine):
 
         troubled = bool(faults or delays)
         self.faults, self.delays, self.gather = faults, delays, gather
-        before, commits, self.unsure = self.clock.now, len(self.store.commits), False
+        before, commits, self.unsure, self.answered = self.clock.now, len(self.store.commits), False, False
         ask_one(0)
         self.gather()  # where the first one needed no commit
         for thread in threads:
@@ -288,8 +289,9 @@ class AdmissionMachine(RuleBasedStateMachine):
         """Note what became of requests that were made together, and ask for the reasons."""
         lost_at = self.clock.now
         if client in self.fresh and len(self.store.commits) > commits:
-            # Its first charge lay where its own clock said. What leaves within the deadline is not taken back.
-            self.fresh.remove(client)
+            # Until it is answered it charges where its own clock says. What leaves within the deadline is left there.
+            if self.answered:
+                self.fresh.remove(client)
             lost_at += max(0, self.skews[client])
             soon = self.clock.now + DEADLINE_MS * 1_000_000
             self.excused |= {(limit.name, subject(limit, caller)): soon for limit in self.limits}
