@@ -18,7 +18,7 @@ FUNCTIONS = sorted(folder.parent.name for folder in ROOT.glob("functions/*/main.
 SECOND_STAGE = ROOT / "functions/guard/second-stage-requirements.txt"
 APART = {
     *("install", "dev", "scan", "checkov", "smollm2", "evaluation"),
-    *("second_stage", "second_stage_tests"),
+    *("second_stage", "second_stage_tests", "encoder"),
 }
 """Groups that are of no function."""
 
@@ -29,6 +29,7 @@ LOCKS = [
     ROOT / "tests/checkov-requirements.txt",
     ROOT / "shared/local/smollm2-requirements.txt",
     ROOT / "tests/evaluation/requirements.txt",
+    ROOT / "tests/evaluation/encoder-requirements.txt",
     ROOT / "tests/second-stage-requirements.txt",
     SECOND_STAGE,
     *(ROOT / "functions" / name / "requirements.txt" for name in FUNCTIONS),

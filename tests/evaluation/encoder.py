@@ -95,7 +95,9 @@ def pretrained(folder: Path) -> Encoder:
     """
     weights = load_file(folder / "model.safetensors")
     encoder = Encoder()
-    encoder.load_state_dict({**_renamed(weights), **{f"outputs.{k}": v for k, v in encoder.outputs.state_dict().items()}})
+    encoder.load_state_dict(
+        {**_renamed(weights), **{f"outputs.{k}": v for k, v in encoder.outputs.state_dict().items()}}
+    )
     return encoder
 
 

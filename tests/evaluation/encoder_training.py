@@ -6,42 +6,23 @@ One output learns users' text, the other documents and tools' results; what each
 
 from __future__ import annotations
 
-import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
-import numpy
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
 from shared.guards.classifier import judged
 from shared.guards.linear import WINDOW, WORD, starts
+from shared.guards.wordpiece import WordPiece
 from shared.text.canonical import canonicalise
 from tests.evaluation.data import MISLABELLED, Group, Source
-from tests.evaluation.encoder import LEARNING_LAYERS, MOST_TOKENS, Encoder, padded, pretrained
+from tests.evaluation.encoder import MOST_TOKENS, Encoder, padded, pretrained
 from tests.evaluation.grammar import GRAMMAR, Grammar
-
-GROUPS = (
-    (
-        *("verazuo_itw", "trustai_in-the-wild", "jackhhao_jailbreak", "self_reminder", "gptfuzzer_seeds"),
-        *("pyrit_templates", "awesome_prompts", "humaneval", "cse_instruct", "rasbt_instr", "repo_snippets"),
-    ),
-    (
-        *("s_labs", "bastioncorpus", "llmail-inject", "agent_injection_bench", "giskard", "mt_vicuna_bench", "gsm8k"),
-        *("templated_hard_benign", "prompt_armor_benign", "docs_litellm", "clinc150"),
-    ),
-    (
-        *("neuralchemy", "satml-ctf-2024", "yanismiraoui_multi", "deepset_train", "arena_hard", "self_instruct"),
-        *("docs_python", "gdm_emails", "cse_frr", "cse_frr_multi"),
-    ),
-)
-"""Sources that are left out together: jailbreaks from the open web and their like; short attacks and planted ones;
-collections that quote each other, and other languages."""
 
 MOST_ROWS = 400
 """Texts of one source with one label that are learnt from, chosen by chance where there are more."""
@@ -71,22 +52,10 @@ class Example(msgspec.Struct, frozen=True):
     """One window of a text."""
 
     source: str
+    third: int
     group: Group
     label: int
     tokens: tuple[int, ...]
-
-
-def left_out_in(source: str) -> int:
-    """The group of a source; -1 where none names it, as the grammar."""
-    return next((index for index, names in enumerate(GROUPS) if source in names), -1)
-
-
-def reader(folder: Path) -> Tokenizer:
-    """The tokenizer of a pretrained model, which cuts what is too long."""
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(MOST_TOKENS)
-    return tokenizer
 
 
 def excerpts(text: str) -> Iterator[str]:
@@ -96,10 +65,11 @@ def excerpts(text: str) -> Iterator[str]:
         yield text[words[first][0] : words[min(first + WINDOW, len(words)) - 1][1]]
 
 
-def gather(sources: Sequence[Source], tokenizer: Tokenizer, *, seed: int = SEED) -> list[Example]:
-    """Windows of the texts of ``sources``, and of those of the grammar."""
-    texts: list[tuple[str, Group, int, str]] = [
-        (source.name, source.group_of(row), row.label, row.text)
+def gather(sources: Sequence[Source], minilm: Path, *, seed: int = SEED) -> list[Example]:
+    """Windows of the texts of ``sources``, and of those of the grammar, in the pretrained model's tokens."""
+    vocabulary = WordPiece((minilm / "tokenizer.json").read_bytes())
+    texts: list[tuple[str, int, Group, int, str]] = [
+        (source.name, source.third, source.group_of(row), row.label, row.text)
         for source in sources
         if source.name not in MISLABELLED
         for row in source.sample(MOST_ROWS, seed).rows
@@ -112,13 +82,14 @@ def gather(sources: Sequence[Source], tokenizer: Tokenizer, *, seed: int = SEED)
         ("benign_data", "document", 0),
     )
     for rule, group, label in drawn:
-        texts += [(f"grammar {rule}", group, label, text) for text in grammar.draw(rule, DRAWN, seed)]
+        texts += [(f"grammar {rule}", -1, group, label, text) for text in grammar.draw(rule, DRAWN, seed)]
     chance = random.Random(seed)
     examples = []
-    for source, group, label, text in texts:
+    for source, third, group, label, text in texts:
         windows = [excerpt for view in judged(canonicalise(text)) for excerpt in excerpts(view.text)]
         for window in chance.sample(windows, min(len(windows), MOST_WINDOWS[group])):
-            examples.append(Example(source, group, label, tuple(tokenizer.encode(window).ids)))
+            tokens = vocabulary.tokens(window)[: MOST_TOKENS - 2]
+            examples.append(Example(source, third, group, label, (vocabulary.first, *tokens, vocabulary.last)))
     return examples
 
 
