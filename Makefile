@@ -96,7 +96,7 @@ $(CHECKOV)/.installed: tests/checkov-requirements.txt | $(BIN)/python
 $(ENCODER)/.installed: tests/evaluation/encoder-requirements.txt | $(BIN)/python
 	@echo "installing $< into $(ENCODER)"
 	@$(BIN)/python -m venv --clear --without-pip $(ENCODER)
-	@$(BIN)/python -m pip --python $(ENCODER)/bin/python install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes \
+	@$(BIN)/python -m pip --python $(ENCODER)/bin/python install --quiet --quiet --disable-pip-version-check --no-input --no-deps --require-hashes \
 		--find-links $(TORCH) -r $<
 	@touch $@
 
