@@ -158,14 +158,14 @@ def test_a_pattern_that_is_not_re2_is_refused_at_construction(pattern: str) -> N
         RuleSet([rule(pattern, 1)])
 
 
-def test_a_set_that_answers_nothing_is_a_failure_and_not_a_pass() -> None:
+def test_a_set_that_answers_nothing_is_a_failure_and_not_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = RuleSet([rule("a", 1)])
 
     class Failed:
         def Match(self, text: bytes) -> None:  # as RE2's own where its automaton runs out of memory
             return None
 
-    rules._set = Failed()
+    monkeypatch.setattr(rules, "_compiled", Failed)
     with pytest.raises(ValueError, match="planted"):
         rules.matches_any("a")
 
