@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class Later(Generic[T]):
         return self._made[0]
 
 
-_ALL: WeakSet[Later[object]] = WeakSet()
+_ALL: WeakSet[Later[Any]] = WeakSet()
 
 
 def make_the_rest() -> None:
