@@ -6,16 +6,17 @@ span is found depends on the span, the character after it, and the ``CONTEXT`` c
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-import re2  # type: ignore[import-untyped]  # ships no types
 from msgspec import Struct
 
 from shared.guards.owasp import SENSITIVE_INFORMATION_DISCLOSURE as _OWASP
-from shared.guards.patterns import Rule, RuleSet
+from shared.guards.patterns import Match, Rule, RuleSet
 from shared.guards.port import Context, Finding, Reach
 from shared.policy.types import KindsRule
 from shared.text.canonical import Text
+from shared.text.scanning import image, scanner
 
 CONTEXT = 96
 """Characters before a value that may matter to it."""
@@ -34,8 +35,13 @@ START = "(?:^|[^A-Za-z0-9_-])"
 
 END = "(?:$|[^A-Za-z0-9])"
 
-_MOST_COSTLY = 100
-"""Costly checks in one prompt; what comes after so many is taken for what it looks like."""
+_MOST_WORK = 600
+"""What the checks of one prompt may cost together, in units of ``SensitiveRule.cost``; what comes after that is taken
+for what it looks like: the guard does not let pass what it has no time to check."""
+
+_MOST_TOLD = 100
+"""Findings of one kind in one prompt after which no more are looked for, where none of them is taken out of it: no
+more are told of one request anyway."""
 
 Check = Callable[[str, int, int], int]
 """Where the value that a pattern found at ``text[start:end]`` really ends; ``start`` where it is none."""
@@ -52,11 +58,16 @@ class SensitiveRule(Struct, frozen=True):
 
     score: float
     check: Check | None = None
+    """For a rule with ``cost``: asked only as long as the guard has time to."""
+
+    sift: Check | None = None
+    """Rules most candidates out before ``check``, in a microsecond or two, and is always asked."""
+
     words: str | None = None
     """A pattern that must match before the value, at most ``NEAR`` characters from it."""
 
-    costly: bool = False
-    """Whether ``check`` takes more than some microseconds."""
+    cost: int = 0
+    """What ``check`` takes at most, in units of some ten microseconds; 0 where it takes one or two."""
 
     matches: tuple[str, ...] = ()
     """Texts in which the rule must find its kind; read by its tests only."""
@@ -94,7 +105,7 @@ class SensitiveGuard:
         needing = [rule for rule in rules if rule.words is not None]
         self._needing = RuleSet([_rule(rule, rule.pattern) for rule in needing])
         self._words = RuleSet([_rule(rule, rule.words or "") for rule in needing])
-        self._patterns = {rule.id: _compiled(rule.pattern) for rule in needing}
+        self._patterns = {rule.id: scanner(f"(?i){rule.pattern}") for rule in needing}
 
     def clears(self, joined: str) -> bool:
         """Whether nothing in any of the joined texts looks like a candidate."""
@@ -105,42 +116,57 @@ class SensitiveGuard:
     def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
         """What is found, in order."""
         found: dict[int, list[Finding]] = {}
-        actions = self._actions[context.direction]
         near: set[tuple[int, int]] = set()
-        allowance = _MOST_COSTLY if context.direction == "input" else len(text.original)
+        actions = self._actions[context.direction]
+        whole = context.direction == "input"  # answers are read in windows, each of which must show the same
+        work = _MOST_WORK if whole else _MOST_WORK * (len(text.original) + 1)
+        told = Counter[str]()
         for view in text.views:
-            for rule, start, end in self._candidates(view.text):
+            for rule, candidates in self._candidates(view.text):
                 if (action := actions[rule.kind]) == "off":
                     continue
-                if rule.check is not None and (allowance > 0 or not rule.costly):
-                    end = rule.check(view.text, start, end)
-                    allowance -= rule.costly
-                if end > start:
-                    span = view.span(start, end)
-                    finding = Finding(self.name, rule.kind, _OWASP, span, rule.score, action, self._enforced)
-                    found.setdefault(span[0], []).append(finding)
-                    if rule.words is None and end - start < _WIDEST:
-                        near.add(span)
+                bounded = whole and (action == "flag" or not self._enforced)
+                for start, end in candidates:
+                    if bounded and told[rule.kind] >= _MOST_TOLD:
+                        break
+                    if rule.sift is not None:
+                        end = rule.sift(view.text, start, end)
+                    if rule.check is not None and work >= rule.cost and end > start:
+                        end = rule.check(view.text, start, end)
+                        work -= rule.cost
+                    if end > start:
+                        span = view.span(start, end)
+                        finding = Finding(self.name, rule.kind, _OWASP, span, rule.score, action, self._enforced)
+                        found.setdefault(span[0], []).append(finding)
+                        told[rule.kind] += 1
+                        if rule.words is None and end - start < _WIDEST:
+                            near.add(span)
         return _told(found, near)
 
-    def _candidates(self, text: str) -> Iterator[tuple[SensitiveRule, int, int]]:
-        for match in self._alone.find(text):
-            yield self._of[match.rule.id], match.start, min(match.end, match.start + self._most)
-        if not self._needing.matches_any(text):
-            return
-        reached: dict[str, int] = {}
-        for words in self._words.find(text):
-            rule, base = self._of[words.rule.id], words.end - 1
-            near = text[base : words.end + NEAR + _WIDEST]
-            position = max(reached.get(rule.id, 0) - base, 0)
-            while (match := self._patterns[rule.id].search(near, position)) is not None:
+    def _candidates(self, text: str) -> Iterator[tuple[SensitiveRule, Iterator[tuple[int, int]]]]:
+        """What looks like a value, a rule at a time."""
+        for rule, matches in self._alone.by_rule(text):
+            yield self._of[rule.id], ((match.start, min(match.end, match.start + self._most)) for match in matches)
+        if self._needing.matches_any(text):
+            shown = image(text)
+            for rule, words in self._words.by_rule(text):
+                yield self._of[rule.id], self._beside(shown, rule.id, words)
+
+    def _beside(self, shown: bytes, rule_id: str, words: Iterator[Match]) -> Iterator[tuple[int, int]]:
+        """What looks like a rule's value and stands behind its words."""
+        pattern, reached = self._patterns[rule_id], 0
+        for word in words:
+            base = word.end - 1
+            near = shown[base : word.end + NEAR + _WIDEST]
+            position = max(reached - base, 0)
+            while (match := pattern.search(near, position)) is not None:
                 start, end = match.span(1)
                 if start > NEAR + 1:
                     break
                 position = match.start() + 1
-                reached[rule.id] = base + position
+                reached = base + position
                 if start > 0:
-                    yield rule, base + start, base + end
+                    yield base + start, base + end
 
 
 def _rule(rule: SensitiveRule, pattern: str) -> Rule:
@@ -150,16 +176,6 @@ def _rule(rule: SensitiveRule, pattern: str) -> Rule:
 def visible_run(text: str, most: int) -> int:
     """Where the run of visible ASCII begins that ends ``text``, or its last ``most`` characters."""
     return max(len(text) - most, len(text.rstrip(VISIBLE)))
-
-
-def _compiled(pattern: str) -> re2._Regexp:
-    options = re2.Options()
-    options.case_sensitive = False
-    options.log_errors = False
-    try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
-        raise ValueError(f"a rule does not compile on RE2: {error}") from error
 
 
 _GRAVITY = {"block": 3, "redact": 2, "mask": 1, "flag": 0}
