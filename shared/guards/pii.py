@@ -16,6 +16,9 @@ from shared.policy.types import PiiRule
 MOST = 350
 """Characters of the longest e-mail address (RFC 5321: 64, ``@``, 255) and then some."""
 
+MOST_CANDIDATES = 3000
+"""Of one rule in one prompt: more than a table of 32 kB holds that lists one card or account a line."""
+
 _GROUPED = 64
 """Characters of the longest number that is written in groups: a telephone's 15 digits with what stands between."""
 
@@ -274,7 +277,7 @@ RULES: tuple[SensitiveRule, ...] = (
 def pii_guard(policy: PiiRule) -> SensitiveGuard:
     """The guard against personal data."""
     reach = growing(tail, context=CONTEXT, most=MOST)
-    return SensitiveGuard("pii", RULES, policy, most=MOST, reach=reach)
+    return SensitiveGuard("pii", RULES, policy, most=MOST, candidates=MOST_CANDIDATES, reach=reach)
 
 
 def tail(text: str) -> int:

@@ -6,8 +6,8 @@ span is found depends on the span, the character after it, and the ``CONTEXT`` c
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from msgspec import Struct
 
@@ -40,7 +40,7 @@ _MOST_WORK = 600
 for what it looks like: the guard does not let pass what it has no time to check."""
 
 _MOST_TOLD = 100
-"""Findings of one kind in one prompt after which no more are looked for, where none of them is taken out of it: no
+"""Findings of one rule in one prompt after which no more are looked for, where none of them is taken out of it: no
 more are told of one request anyway."""
 
 Check = Callable[[str, int, int], int]
@@ -81,6 +81,8 @@ class SensitiveGuard:
 
     Args:
         most: The most characters of a value, unless its rule's check says otherwise.
+        candidates: How many of one rule are looked at in one prompt. If there are more, all that follows counts as one
+            value, so that nothing is let pass that was not looked at.
         reach: What the guard holds back; its context is ``CONTEXT``.
 
     Raises:
@@ -90,11 +92,12 @@ class SensitiveGuard:
     directions = frozenset({"input", "output"})
 
     def __init__(
-        self, name: str, rules: Sequence[SensitiveRule], policy: KindsRule, *, most: int, reach: Reach
+        self, name: str, rules: Sequence[SensitiveRule], policy: KindsRule, *, most: int, candidates: int, reach: Reach
     ) -> None:
         self.name = name
         self.reach = reach
         self._most = most
+        self._most_candidates = candidates
         self._actions = {
             direction: {rule.kind: policy.action(rule.kind, direction) for rule in rules}
             for direction in self.directions
@@ -118,30 +121,35 @@ class SensitiveGuard:
         found: dict[int, list[Finding]] = {}
         near: set[tuple[int, int]] = set()
         actions = self._actions[context.direction]
-        whole = context.direction == "input"  # answers are read in windows, each of which must show the same
-        work = _MOST_WORK if whole else _MOST_WORK * (len(text.original) + 1)
-        told = Counter[str]()
+        work = _Work() if context.direction == "input" else None  # each window over an answer must show the same
         for view in text.views:
             for rule, candidates in self._candidates(view.text):
                 if (action := actions[rule.kind]) == "off":
                     continue
-                bounded = whole and (action == "flag" or not self._enforced)
-                for start, end in candidates:
-                    if bounded and told[rule.kind] >= _MOST_TOLD:
-                        break
-                    if rule.sift is not None:
-                        end = rule.sift(view.text, start, end)
-                    if rule.check is not None and work >= rule.cost and end > start:
-                        end = rule.check(view.text, start, end)
-                        work -= rule.cost
-                    if end > start:
-                        span = view.span(start, end)
-                        finding = Finding(self.name, rule.kind, _OWASP, span, rule.score, action, self._enforced)
-                        found.setdefault(span[0], []).append(finding)
-                        told[rule.kind] += 1
-                        if rule.words is None and end - start < _WIDEST:
-                            near.add(span)
+                only_told = action == "flag" or not self._enforced
+                most = _MOST_TOLD if only_told and work is not None else None
+                for start, end in islice(self._values(rule, view.text, candidates, work), most):
+                    span = view.span(start, end)
+                    finding = Finding(self.name, rule.kind, _OWASP, span, rule.score, action, self._enforced)
+                    found.setdefault(span[0], []).append(finding)
+                    if rule.words is None and end - start < _WIDEST:
+                        near.add(span)
         return _told(found, near)
+
+    def _values(
+        self, rule: SensitiveRule, text: str, candidates: Iterator[tuple[int, int]], work: _Work | None
+    ) -> Iterator[tuple[int, int]]:
+        """The candidates that are what they look like, or that there is no more time to check."""
+        for number, (start, end) in enumerate(candidates):
+            if work is not None and number == self._most_candidates:
+                yield start, len(text)
+                return
+            if rule.sift is not None:
+                end = rule.sift(text, start, end)
+            if rule.check is not None and end > start and (work is None or work.covers(rule.cost)):
+                end = rule.check(text, start, end)
+            if end > start:
+                yield start, end
 
     def _candidates(self, text: str) -> Iterator[tuple[SensitiveRule, Iterator[tuple[int, int]]]]:
         """What looks like a value, a rule at a time."""
@@ -167,6 +175,20 @@ class SensitiveGuard:
                 reached = base + position
                 if start > 0:
                     yield base + start, base + end
+
+
+class _Work:
+    """What is left of ``_MOST_WORK`` for one prompt."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_WORK
+
+    def covers(self, cost: int) -> bool:
+        """Whether there is time for a check; if so, it is taken."""
+        if cost > self._left:
+            return False
+        self._left -= cost
+        return True
 
 
 def _rule(rule: SensitiveRule, pattern: str) -> Rule:

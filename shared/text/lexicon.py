@@ -54,7 +54,13 @@ FOREIGN = frozenset(
     supera swoje syspromptu systeemprompt systeme systemprompt talimatlari toda todas tudo tutte tutto umgehe
     unut ursprungliche ursprunglichen vergeet vergessen vergiss verrate versteckte versteckten voltre vorherige
     vorherigen vorige vorigen weisungen wiederhole wszystkie wytyczne yonergeleri zapomnij zasady zeige zeigen
-    zignoruj
+    zignoruj abaikan aiemmat aiempia anterioare anteriors anvisningar anvisninger atas dosavadni edelliset
+    eddigi elozo felejtsd figyelmen foregaende forrige glem glom hagyd huong indicatiile ignorer ignorera ignoruj
+    instruccions instructiunile instruksi instruksjoner instrukser instruktioner instruktionerna korabbi kivul lenh
+    lupakan
+    navodila oblida ohita ohjeet ovenstaende ovanstaende perintah pokyny pozabi predchadzajuce predchozi
+    prejsnje prethodne previes pravidla quen regler regulile saannot sebelumnya semua szabalyokat tidigare
+    tidligere toate totes truoc uita ukaze unohda upute utasitast vsechny vsetky zabudni zanemari zapomen
     """.split()  # noqa: SIM905
 )
 """Such words of the other languages in Latin letters that the rules know, folded."""
@@ -76,6 +82,8 @@ OTHER_SCRIPTS = frozenset(
     """
     абудь гнорируй граничени нструкци омпт равила истемн
     忽略 无视 指令 指示 提示 限制 規則 無視 プロンプト システム
+    нструкці опередні казівки निर्देश आदेश دستور ההוראות ההנחיות ทั้งหมด ก่อนหน้า
+    ροηγουμενες ροηγούμενες δηγιες ντολες
     무시 지시 지침 프롬프트 시스템 التعليمات تعليمات تجاهل القواعد النظام
     """.split()  # noqa: SIM905
 )

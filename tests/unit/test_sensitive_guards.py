@@ -176,6 +176,17 @@ def test_what_comes_after_so_much_work_counts_as_what_it_looks_like(line: str, m
     assert told <= 100
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "most"), [("secrets", "pwd: a1b2c3d4, ", 1000), ("pii", "4242424242424242, ", 3000)]
+)
+def test_after_so_many_candidates_all_that_follows_is_one_finding(name: str, value: str, most: int) -> None:
+    text = value * (most + 50) + "and so on"
+    findings = GUARDS[name].inspect(canonicalise(text), Context("input"))
+    assert len(findings) == most + 1
+    assert findings[-1].span[1] == len(text)
+    assert len(GUARDS[name].inspect(canonicalise(text), Context("output"))) == most + 50
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.one_of(st.text(max_size=12), st.sampled_from([t for r in RULES for t in r.matches])), max_size=5).map(
