@@ -9,10 +9,12 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 SMOLLM2 := $(VENV)/.installed-smollm2
+SECOND_STAGE_EXTRA := $(VENV)/.installed-second-stage
 SCAN := $(VENV)/tools/scan
 CHECKOV := $(VENV)/tools/checkov
 EVALUATION := $(VENV)/.installed-evaluation
 LOCAL_MODEL ?=
+SECOND_STAGE ?=
 FUNCTIONS := guard model audit_archive audit_seal rotate_secrets audit_warehouse audit_alerts
 PYTEST := $(BIN)/python -m pytest
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line \
@@ -71,6 +73,15 @@ $(SMOLLM2): shared/local/smollm2-requirements.txt | $(RUNTIME)
 	$(call pip_install,--require-hashes -r shared/local/smollm2-requirements.txt)
 	@touch $@
 
+$(SECOND_STAGE_EXTRA): functions/guard/second-stage-requirements.txt | $(RUNTIME)
+	@echo "installing what runs the second stage (about 150 MB) into $(VENV)"
+	$(call pip_install,--require-hashes -r functions/guard/second-stage-requirements.txt)
+	@touch $@
+
+$(SECOND_STAGE_EXTRA)-tests: tests/second-stage-requirements.txt | $(SECOND_STAGE_EXTRA)
+	$(call pip_install,--require-hashes -r tests/second-stage-requirements.txt)
+	@touch $@
+
 $(SCAN)/.installed: tests/scan-requirements.txt | $(BIN)/python
 	$(call tool_install,$(SCAN),$<)
 
@@ -82,7 +93,7 @@ $(EVALUATION): tests/evaluation/requirements.txt | $(RUNTIME)
 	$(call pip_install,--require-hashes -r tests/evaluation/requirements.txt)
 	@touch $@
 
-run: $(RUNTIME) $(if $(filter smollm2,$(LOCAL_MODEL)),$(SMOLLM2)) ## serve everything locally [PORT=8080] [LOCAL_MODEL=smollm2]
+run: $(RUNTIME) $(if $(filter smollm2,$(LOCAL_MODEL)),$(SMOLLM2)) $(if $(SECOND_STAGE),$(SECOND_STAGE_EXTRA)) ## serve everything locally [PORT=8080] [LOCAL_MODEL=smollm2] [SECOND_STAGE=1]
 	@$(BIN)/python -m shared.local $(if $(PORT),--port $(PORT)) $(if $(LOCAL_MODEL),--local-model $(LOCAL_MODEL))
 
 test: $(DEV) ## run the tests [ARGS="tests/unit -k text"]
@@ -120,7 +131,10 @@ lock: $(DEV) ## compile the locks from pyproject.toml [UPGRADE=1]
 	$(COMPILE) --group scan --output-file tests/scan-requirements.txt && \
 	$(COMPILE) --group checkov --output-file tests/checkov-requirements.txt && \
 	$(COMPILE) --group smollm2 --no-deps --output-file shared/local/smollm2-requirements.txt && \
-	$(COMPILE) --group evaluation --output-file tests/evaluation/requirements.txt
+	$(COMPILE) --group evaluation --output-file tests/evaluation/requirements.txt && \
+	$(COMPILE) --group guard --group second_stage --constraint requirements.txt --constraint tests/evaluation/requirements.txt \
+		--output-file functions/guard/second-stage-requirements.txt && \
+	$(COMPILE) --group second_stage_tests --no-deps --output-file tests/second-stage-requirements.txt
 
 schemas: $(RUNTIME) ## write the schemas of the audit events into docs/schemas/
 	@$(BIN)/python -m shared.audit.schema docs/schemas
@@ -128,8 +142,8 @@ schemas: $(RUNTIME) ## write the schemas of the audit events into docs/schemas/
 terraform-docs: $(DEV) ## write the tables of variables and outputs into terraform's READMEs
 	@$(BIN)/python -m tests.support.terraform_readme
 
-package: $(RUNTIME) ## build each function's deployable zip into dist/
-	@$(BIN)/python functions/bundle.py
+package: $(RUNTIME) ## build each function's deployable zip into dist/ [SECOND_STAGE=1]
+	@$(BIN)/python functions/bundle.py $(if $(SECOND_STAGE),--second-stage)
 
 bench: $(DEV) ## measure speed, as ratios within one run
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
@@ -156,6 +170,7 @@ audit-deps: $(DEV) ## look the locked packages up in the public lists of vulnera
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement requirements.txt
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement tests/requirements.txt
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement shared/local/smollm2-requirements.txt
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement functions/guard/second-stage-requirements.txt
 
 bandit: $(SCAN)/.installed ## look for dangerous calls in our own code
 	@$(SCAN)/bin/bandit --quiet --severity-level medium --configfile pyproject.toml --recursive shared functions 2> >(grep -v 'nosec encountered' >&2)
@@ -165,8 +180,9 @@ scan-secrets: $(SCAN)/.installed ## look for credentials that were committed by 
 
 sbom: $(SCAN)/.installed ## write a CycloneDX bill of materials of each lock into dist/sbom/
 	@mkdir -p dist/sbom
-	@for lock in requirements.txt functions/*/requirements.txt; do \
+	@for lock in requirements.txt functions/*/*requirements.txt; do \
 		name=$$(basename $$(dirname $$lock)); [ $$name = . ] && name=wardgate; \
+		case $$lock in *-requirements.txt) name=$$name-$$(basename $$lock -requirements.txt);; esac; \
 		$(SCAN)/bin/cyclonedx-py requirements $$lock --pyproject pyproject.toml --mc-type application \
 			--output-reproducible --validate --output-format JSON --output-file dist/sbom/$$name.cdx.json 2>/dev/null || exit 1; \
 		echo dist/sbom/$$name.cdx.json; \

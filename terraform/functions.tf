@@ -10,7 +10,7 @@ locals {
         local.sealed_content ? ["content_key"] : [],
       )
       timeout_seconds = min(3600, local.call_seconds + 60)
-      scale           = { concurrency = 40, cpu = "1", memory = "512Mi", min_instances = 0, max_instances = 20 }
+      scale           = { concurrency = 40, cpu = "1", memory = local.second_stage ? "1Gi" : "512Mi", min_instances = 0, max_instances = 20 }
     }
     model = {
       description     = "Calls the models; the only one that holds providers' keys."
@@ -96,6 +96,7 @@ module "build" {
   name           = var.name
   functions      = toset(keys(local.functions))
   policy_file    = var.policy_file
+  second_stage   = local.second_stage
   kms_key        = module.keys.data_key
   labels         = local.labels
   depends_on     = [google_project_service.this]

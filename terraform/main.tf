@@ -16,5 +16,7 @@ locals {
   upstream_keys   = toset(compact([for upstream in local.upstreams : try(upstream.secret, "")]))
   vertex_projects = toset(compact([for upstream in local.upstreams : try(upstream.project, "")]))
   sealed_content  = try(local.policy.audit.content, "none") == "sealed"
+  guard_policies  = concat([try(local.policy.guards, null)], [for tenant in try(values(local.policy.tenants), []) : try(tenant.guards, null)])
+  second_stage    = anytrue([for guards in local.guard_policies : contains(["enforce", "monitor"], try(guards.second_stage.mode, "off"))])
   call_seconds    = coalesce(try(local.policy.calls.deadline_seconds, null), 120)
 }

@@ -250,6 +250,11 @@ variable "scale" {
     )])
     error_message = "The scale must name functions of Wardgate: guard, model, audit_archive, audit_warehouse, audit_alerts, audit_seal or rotate_secrets."
   }
+
+  validation {
+    condition     = local.second_stage ? can(regex("^[1-9][0-9]*Gi$", coalesce(try(var.scale.guard.memory, null), "1Gi"))) : true
+    error_message = "The policy switches the second stage on, which needs a memory of 1Gi at least for guard, given in Gi."
+  }
 }
 
 variable "thresholds" {

@@ -11,7 +11,8 @@ import hashlib
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
@@ -96,7 +97,7 @@ class Classifier:
             windows = [
                 window for window in model.windows(view.text) if window.score > least and window.different >= FEWEST
             ]
-            for span, score in _places(view, windows, apart) if windows else ():
+            for span, score in places(view, windows, apart) if windows else ():
                 found[span] = max(score, found.get(span, 0.0))
         return [Suspicion(span, found[span]) for span in sorted(found)]
 
@@ -112,6 +113,18 @@ def load_classifier(thresholds: Thresholds, path: Path = MODEL) -> Classifier:
     """The classifier with the weights beside ``path``.
 
     Raises:
+        ValueError: See ``load_models``.
+        OSError: See ``load_models``.
+    """
+    models = load_models(path)
+    return Classifier(models["user"], models["document"], thresholds)
+
+
+@cache
+def load_models(path: Path = MODEL) -> Mapping[Channel, LinearModel]:
+    """The models with the weights beside ``path``, by the channel that they judge; loaded once in a process.
+
+    Raises:
         ValueError: The weights are not those that the file names.
         OSError: They cannot be read.
     """
@@ -122,12 +135,9 @@ def load_classifier(thresholds: Thresholds, path: Path = MODEL) -> Classifier:
     data = path.with_suffix(".bin").read_bytes()
     if hashlib.sha256(data).hexdigest() != described.sha256:
         raise ValueError(f"{path.with_suffix('.bin').name} is not the file that {path.name} names by its SHA-256")
-    user, fetched = array("b", data[:BUCKETS]), array("b", data[BUCKETS:])
-    return Classifier(
-        LinearModel(user, described.user.scale, described.user.bias),
-        LinearModel(fetched, described.fetched.scale, described.fetched.bias),
-        thresholds,
-    )
+    user = LinearModel(array("b", data[:BUCKETS]), described.user.scale, described.user.bias)
+    fetched = LinearModel(array("b", data[BUCKETS:]), described.fetched.scale, described.fetched.bias)
+    return {"user": user, "document": fetched, "tool": fetched}
 
 
 def log_odds(probability: float) -> float:
@@ -142,8 +152,14 @@ def probability(score: float) -> float:
     return 1 / (1 + math.exp(-max(min(score, 500.0), -500.0)))
 
 
-def _places(view: View, windows: Sequence[Window], known: Sequence[Span]) -> Iterator[tuple[Span, float]]:
-    """The windows in characters of the original, those that follow each other as one, without those that are known."""
+def places(view: View, windows: Sequence[Window], known: Sequence[Span] = ()) -> Iterator[tuple[Span, float]]:
+    """The windows in characters of the original, those that follow each other as one, with their probability.
+
+    Args:
+        view: The reading that they are of.
+        windows: In their order.
+        known: Spans in order and apart; a window that touches one is left out.
+    """
     words = [word.span() for word in WORD.finditer(view.text)]
     runs: list[tuple[int, int, float]] = []
     for window in windows:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from shared.errors import ContentFiltered
 from shared.guards.forms import Expected, FormGuard
@@ -24,12 +23,12 @@ from shared.guards.port import (
     Guard,
     GuardRun,
     JoinedReader,
-    Reviewer,
     RunStatus,
     Verdict,
     verdict_of,
 )
 from shared.guards.redaction import settled
+from shared.guards.reviewer import Reviewer
 from shared.models.wire import ChatCompletion, ChatRequest, Choice
 from shared.policy.types import GuardMode
 from shared.text.canonical import Text
@@ -222,8 +221,7 @@ class Scan:
         """
         guard = armed.guard
         if isinstance(guard, Reviewer):
-            reviewed = guard.review([text.canonical.text for text in texts], self.direction)
-            return [(index, _in_original(finding, texts[index])) for index, finding in reviewed]
+            return guard.review(parts, texts, self.direction)
         if guard is None or guard.clears(joined):
             return []
         every = armed.every or armed.cuts(self.direction)
@@ -245,11 +243,6 @@ class Scan:
         if armed.name not in self.faults:
             return "monitor" if armed.rule.mode == "monitor" else "ran"
         return "failed_closed" if armed.rule.mode == "enforce" and armed.rule.fail == "closed" else "failed_open"
-
-
-def _in_original(finding: Finding, text: Text) -> Finding:
-    """A finding in a canonical text, located in the text as it came."""
-    return replace(finding, span=text.canonical.span(*finding.span))
 
 
 def told(findings: Sequence[Finding]) -> tuple[Finding, ...]:

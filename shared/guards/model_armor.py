@@ -17,8 +17,11 @@ from shared.guards.owasp import (
     PROMPT_INJECTION,
     SENSITIVE_INFORMATION_DISCLOSURE,
 )
-from shared.guards.port import Direction, Finding, Reach, Reviewer
+from shared.guards.parts import Part
+from shared.guards.port import Direction, Finding, Reach
+from shared.guards.reviewer import Reviewer
 from shared.policy.types import ModelArmorRule
+from shared.text.canonical import Text
 
 _OWASP = {
     "pi_and_jailbreak": PROMPT_INJECTION,
@@ -70,13 +73,13 @@ class ModelArmorGuard(Reviewer):
         self._rule = rule
         self._screener = screener
 
-    def review(self, texts: Sequence[str], direction: Direction) -> list[tuple[int, Finding]]:
+    def review(self, parts: Sequence[Part], texts: Sequence[Text], direction: Direction) -> list[tuple[int, Finding]]:
         """See ``Reviewer``.
 
         Raises:
             StoreUnavailable: It could not be asked in time, or not all of its filters ran and none found anything.
         """
-        pieces = list(_pieces(texts, self._rule.chunk_characters))
+        pieces = list(_pieces([text.canonical.text for text in texts], self._rule.chunk_characters))
         if not pieces:
             return []
         deadline = time.monotonic() + self._rule.deadline_ms / 1000
@@ -87,7 +90,7 @@ class ModelArmorGuard(Reviewer):
             with ThreadPoolExecutor(min(_AT_ONCE, len(pieces))) as pool:
                 screenings = list(pool.map(lambda piece: screen(piece.text, deadline), pieces))
         found = [
-            (piece.part, self._finding(match.filter, match.confidence, piece.span))
+            (piece.part, self._finding(match.filter, match.confidence, texts[piece.part].canonical.span(*piece.span)))
             for piece, screening in zip(pieces, screenings, strict=True)
             for match in screening.matches
         ]

@@ -11,9 +11,12 @@ import msgspec
 
 from shared.errors import ConfigurationError, Fault, StoreUnavailable
 from shared.guards.owasp import INSECURE_OUTPUT_HANDLING
-from shared.guards.port import Direction, Finding, Reach, Reviewer
+from shared.guards.parts import Part
+from shared.guards.port import Direction, Finding, Reach
+from shared.guards.reviewer import Reviewer
 from shared.policy.types import ModerationRule
 from shared.shapes import prepare
+from shared.text.canonical import Text
 from shared.web.http_client import HttpClient, HttpError
 
 _CONNECT_SECONDS = 1.0
@@ -51,20 +54,20 @@ class ModerationGuard(Reviewer):
         self._policy = policy
         self._base_url = policy.base_url
 
-    def review(self, texts: Sequence[str], direction: Direction) -> list[tuple[int, Finding]]:
+    def review(self, parts: Sequence[Part], texts: Sequence[Text], direction: Direction) -> list[tuple[int, Finding]]:
         """See ``Reviewer``.
 
         Raises:
             StoreUnavailable: There was no answer in time, or none that says something of every text.
         """
-        asked = [index for index, text in enumerate(texts) if text.strip()]
+        asked = [index for index, text in enumerate(texts) if text.canonical.text.strip()]
         if not asked:
             return []
-        results = self._ask([texts[index] for index in asked])
+        results = self._ask([texts[index].canonical.text for index in asked])
         if len(results) != len(asked):
             raise StoreUnavailable("The moderation server did not judge every text.")
         return [
-            (index, self._finding(category, score, len(texts[index])))
+            (index, self._finding(category, score, texts[index]))
             for index, result in zip(asked, results, strict=True)
             for category, score in _found(result)
         ]
@@ -90,11 +93,10 @@ class ModerationGuard(Reviewer):
         except (msgspec.MsgspecError, UnicodeDecodeError):
             raise StoreUnavailable("The moderation server's answer cannot be read.") from None
 
-    def _finding(self, category: str, score: float, length: int) -> Finding:
+    def _finding(self, category: str, score: float, text: Text) -> Finding:
         rule = self._policy
-        return Finding(
-            self.name, category, INSECURE_OUTPUT_HANDLING, (0, length), score, rule.action, rule.mode == "enforce"
-        )
+        span = text.canonical.span(0, len(text.canonical.text))
+        return Finding(self.name, category, INSECURE_OUTPUT_HANDLING, span, score, rule.action, rule.mode == "enforce")
 
     @cached_property
     def _client(self) -> HttpClient:

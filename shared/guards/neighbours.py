@@ -56,6 +56,18 @@ class Neighbours(Struct, frozen=True):
             texts: The texts of all parts.
         """
         start, end = finding.span
+        for piece in self._across(start, end):
+            begin = piece.start + max(start - piece.at, 0)
+            after = piece.start + min(end - piece.at, piece.length)
+            span = texts[piece.index].canonical.span(begin, after)
+            yield piece.index, replace(finding, span=span)
+
+    def crosses(self, span: tuple[int, int]) -> bool:
+        """Whether more than one message makes what stands there in the joined text."""
+        return bool(self._across(*span))
+
+    def _across(self, start: int, end: int) -> list[Piece]:
+        """The pieces that make a range of the joined text; none where they are of one message."""
         first = bisect_right(self.pieces, start, key=lambda piece: piece.at) - 1
         touched = []
         for piece in self.pieces[max(first, 0) :]:
@@ -63,12 +75,7 @@ class Neighbours(Struct, frozen=True):
                 break
             if piece.at + piece.length > start:
                 touched.append(piece)
-        if len({piece.index for piece in touched}) > 1:
-            for piece in touched:
-                begin = piece.start + max(start - piece.at, 0)
-                after = piece.start + min(end - piece.at, piece.length)
-                span = texts[piece.index].canonical.span(begin, after)
-                yield piece.index, replace(finding, span=span)
+        return touched if len({piece.index for piece in touched}) > 1 else []
 
 
 def neighbours(parts: Sequence[Part], texts: Sequence[Text]) -> Iterator[Neighbours]:

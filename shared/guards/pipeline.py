@@ -25,10 +25,12 @@ from shared.guards.moderation import ModerationGuard
 from shared.guards.output import OutputGuard
 from shared.guards.parts import Part, Parts, answer_parts, canonical_text, request_parts, with_texts
 from shared.guards.pii import pii_guard
-from shared.guards.port import SEPARATOR, Background, Bindable, Channel, Direction, Finding, Guard, GuardRun, Reviewer
+from shared.guards.port import SEPARATOR, Background, Bindable, Channel, Direction, Finding, Guard, GuardRun
 from shared.guards.prompt_leak import PromptLeakGuard
 from shared.guards.redaction import rewrite, without_secrets
+from shared.guards.reviewer import Reviewer
 from shared.guards.schema import SchemaGuard
+from shared.guards.second_stage import second_stage_guard
 from shared.guards.secrets import secrets_guard
 from shared.guards.sizes import check_sizes
 from shared.guards.suspicious import suspicious_guard
@@ -49,14 +51,18 @@ class TextGuard(msgspec.Struct, frozen=True):
     """Also the field of the policy's ``guards`` that holds its rule."""
 
     directions: frozenset[str]
-    make: Callable[[Any], AnyTextGuard | None]
+    make: Callable[..., AnyTextGuard | None]
     """From that rule; None where it leaves nothing to look for."""
+
+    beside: tuple[str, ...] = ()
+    """Other guards whose rules it must know."""
 
 
 _PROMPTS, _ANSWERS, _BOTH = frozenset({"input"}), frozenset({"output"}), frozenset({"input", "output"})
 
 TEXT_GUARDS = (
     TextGuard("injection", _PROMPTS, injection_guard),
+    TextGuard("second_stage", _PROMPTS, second_stage_guard, beside=("injection",)),
     TextGuard("suspicious", _BOTH, suspicious_guard),
     TextGuard("secrets", _BOTH, secrets_guard),
     TextGuard("pii", _BOTH, pii_guard),
@@ -76,14 +82,16 @@ def text_guards(policy: Guards) -> tuple[Armed[AnyTextGuard], ...]:
     """The guards over text, as the policy arms them.
 
     Raises:
+        ConfigurationError: A guard that is on lacks what it needs.
         ValueError: A guard's rules do not compile.
     """
     allowed = {name for phrase in policy.allow for name in phrase.guards}
-    return tuple(_armed(each, getattr(policy, each.name), every=each.name in allowed) for each in TEXT_GUARDS)
+    return tuple(_armed(each, policy, every=each.name in allowed) for each in TEXT_GUARDS)
 
 
-def _armed(guard: TextGuard, rule: GuardMode, *, every: bool) -> Armed[AnyTextGuard]:
-    made = None if rule.mode == "off" else guard.make(rule)
+def _armed(guard: TextGuard, policy: Guards, *, every: bool) -> Armed[AnyTextGuard]:
+    rule: GuardMode = getattr(policy, guard.name)
+    made = None if rule.mode == "off" else guard.make(rule, *(getattr(policy, name) for name in guard.beside))
     return Armed(guard.name, rule, guard.directions, made, every)
 
 

@@ -204,21 +204,6 @@ class JoinedReader(ABC):
         """See ``Guard``; ``text`` is a message's, or several joined."""
 
 
-class Reviewer(ABC):
-    """A guard that looks at all texts at once, as one that asks somebody else: a question for each would take too long.
-
-    It may fail, which its fail mode decides about, and judges only what is whole.
-    """
-
-    name: str
-    directions: frozenset[str]
-    reach: Reach
-
-    @abstractmethod
-    def review(self, texts: Sequence[str], direction: Direction) -> list[tuple[int, Finding]]:
-        """Findings in canonical texts, each with the index of its text."""
-
-
 class Bindable(ABC):
     """A guard that must know the request before it can look at the answer. Looks at nothing else."""
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from shared.errors import ConfigurationError, Fault
 from shared.policy.secret_rules import secret_faults
-from shared.policy.types import PolicyFile, RateLimit
+from shared.policy.types import Guards, PolicyFile, RateLimit, UnsureFrom
 
 DEFAULT_POLICY = Path(__file__).with_name("default.yaml")
 _NO_ZONES = "this machine has no time zone database; install the package tzdata (of the system or of PyPI), or use UTC."
@@ -183,6 +183,7 @@ def _contradictions(file: PolicyFile) -> Iterator[Fault]:
     for path, guards in {"guards": file.guards, **tenants}.items():
         if guards.model_armor.mode != "off" and guards.model_armor.template is None:
             yield Fault(f"{path}.model_armor.template", "is needed, unless 'mode: off' is given.")
+        yield from (Fault(f"{path}.{field}", problem) for field, problem in _second_stage_faults(guards))
     names: set[str] = set()
     for index, limit in enumerate(file.limits):
         if limit.name in names:
@@ -194,6 +195,17 @@ def _contradictions(file: PolicyFile) -> Iterator[Fault]:
         if issuer.issuer in issuers:
             yield Fault(f"identity.issuers[{index}].issuer", "is given twice; give each issuer once.")
         issuers.add(issuer.issuer)
+
+
+def _second_stage_faults(guards: Guards) -> Iterator[tuple[str, str]]:
+    """Channels for which it is on and would never be asked."""
+    if guards.second_stage.mode == "off":
+        return
+    for channel in UnsureFrom.__struct_fields__:
+        unsure, sure = getattr(guards.second_stage.unsure_from, channel), getattr(guards.injection.thresholds, channel)
+        if sure < unsure < 1:
+            field = f"second_stage.unsure_from.{channel}"
+            yield field, f"must not be above injection.thresholds.{channel} ({sure}); 1: never asked."
 
 
 def _limit_faults(limit: RateLimit, file: PolicyFile) -> Iterator[tuple[str, str]]:

@@ -221,7 +221,7 @@ Threshold = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Thresholds(Section, frozen=True):
-    """From which score on the classifier's suspicion is a finding, by where the text comes from; 1: never."""
+    """From which score on a model's suspicion is a finding, by where the text comes from; 1: never."""
 
     user: Threshold = 0.9
     document: Threshold = 0.9
@@ -235,6 +235,27 @@ class InjectionPolicy(GuardRule, frozen=True):
     """The guard against prompt injection: rules, and a classifier for what they do not know."""
 
     thresholds: Thresholds = field(default_factory=Thresholds)
+
+
+class UnsureFrom(Section, frozen=True):
+    """From which score of the classifier on the second stage is asked, by where the text comes from; 1: never."""
+
+    user: Threshold = 0.5
+    document: Threshold = 0.5
+    tool: Threshold = 0.5
+
+
+class SecondStageRule(GuardRule, frozen=True):
+    """A larger model, which decides where the injection guard's classifier is unsure; needs packages of its own."""
+
+    action: Literal["block", "flag"] = "block"
+    mode: Literal["enforce", "monitor", "off"] = "off"
+    unsure_from: UnsureFrom = field(default_factory=UnsureFrom)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    """From which score on what both models say together is a finding."""
+
+    deadline_ms: Annotated[int, Meta(ge=50, le=30_000)] = 1000
+    """For all texts of one request."""
 
 
 class SuspiciousRule(GuardRule, frozen=True):
@@ -532,6 +553,7 @@ class Guards(Section, frozen=True):
 
     sizes: SizeLimits = field(default_factory=SizeLimits)
     injection: InjectionPolicy = field(default_factory=InjectionPolicy)
+    second_stage: SecondStageRule = field(default_factory=SecondStageRule)
     suspicious: SuspiciousRule = field(default_factory=SuspiciousRule)
     secrets: SecretsRule = field(default_factory=SecretsRule)
     pii: PiiRule = field(default_factory=PiiRule)

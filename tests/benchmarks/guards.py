@@ -16,7 +16,8 @@ from functools import partial
 from statistics import median
 
 from shared.guards.pipeline import Pipeline
-from shared.guards.port import Context, Direction, Reviewer
+from shared.guards.port import Context, Direction
+from shared.guards.reviewer import Reviewer
 from shared.models.wire import ChatRequest, UserMessage
 from shared.policy import load_policy
 from shared.text.canonical import Text, canonicalise

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from functions.bundle import bundle, function_names, main, write
+from tests.support.encoder_files import write_encoder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -103,6 +104,30 @@ def test_a_policy_is_carried_and_changes_the_name(tmp_path):
         assert archive.namelist() == sorted(archive.namelist())
     plain, carrying = write(name, tmp_path / "plain"), write(name, tmp_path / "carrying", policy=policy)
     assert plain.name != carrying.name
+
+
+def test_the_second_stage_is_carried_by_guard_alone_and_only_when_asked_for(tree):
+    model = tree / "shared/guards/encoder_model"
+    shutil.rmtree(model, ignore_errors=True)
+    write_encoder(model, {"obey": (1.0, 1.0)})
+    extra = {f"shared/guards/encoder_model/{name}" for name in ("encoder.json", "encoder.onnx", "tokenizer.json")}
+    for name in function_names():
+        plain, carrying = bundle(name, tree), bundle(name, tree, second_stage=True)
+        more = {entry.filename for entry in entries(carrying)} - {entry.filename for entry in entries(plain)}
+        assert more == (extra if name == "guard" else set())
+        assert (plain == carrying) == (name != "guard")
+        assert not extra & {entry.filename for entry in entries(plain)}
+    with zipfile.ZipFile(io.BytesIO(bundle("guard", tree, second_stage=True))) as archive:
+        locked = (tree / "functions/guard/second-stage-requirements.txt").read_bytes()
+        assert archive.read("requirements.txt") == locked
+        assert archive.namelist() == sorted(archive.namelist())
+
+
+def test_without_its_model_the_second_stage_cannot_be_carried(tree):
+    shutil.rmtree(tree / "shared/guards/encoder_model", ignore_errors=True)
+    with pytest.raises(FileNotFoundError, match="guard cannot carry the second stage"):
+        bundle("guard", tree, second_stage=True)
+    bundle("model", tree, second_stage=True)
 
 
 def test_the_command_builds_every_function(tmp_path, capsys):

@@ -15,6 +15,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 GROUPS = PROJECT["dependency-groups"]
 FUNCTIONS = sorted(folder.parent.name for folder in ROOT.glob("functions/*/main.py"))
+SECOND_STAGE = ROOT / "functions/guard/second-stage-requirements.txt"
+APART = {
+    *("install", "dev", "scan", "checkov", "smollm2", "evaluation"),
+    *("second_stage", "second_stage_tests"),
+}
+"""Groups that are of no function."""
+
 LOCKS = [
     ROOT / "requirements.txt",
     ROOT / "tests/requirements.txt",
@@ -22,6 +29,8 @@ LOCKS = [
     ROOT / "tests/checkov-requirements.txt",
     ROOT / "shared/local/smollm2-requirements.txt",
     ROOT / "tests/evaluation/requirements.txt",
+    ROOT / "tests/second-stage-requirements.txt",
+    SECOND_STAGE,
     *(ROOT / "functions" / name / "requirements.txt" for name in FUNCTIONS),
 ]
 
@@ -63,6 +72,13 @@ def test_the_tools_are_locked_on_top_of_the_root_lock():
     assert locked(ROOT / "requirements.txt").items() <= locked(ROOT / "tests/requirements.txt").items()
 
 
+def test_guard_with_the_second_stage_installs_the_same_and_the_extra():
+    plain, extra = locked(ROOT / "functions/guard/requirements.txt"), locked(SECOND_STAGE)
+    assert plain.items() <= extra.items()
+    assert names(GROUPS["second_stage"]) <= extra.keys() - plain.keys()
+    assert extra["numpy"] == locked(ROOT / "tests/evaluation/requirements.txt")["numpy"]
+
+
 def test_the_locks_hold_what_pyproject_asks_for():
     assert names(PROJECT["project"]["dependencies"]) <= locked(ROOT / "requirements.txt").keys()
     assert names(GROUPS["dev"]) <= locked(ROOT / "tests/requirements.txt").keys()
@@ -70,6 +86,7 @@ def test_the_locks_hold_what_pyproject_asks_for():
     assert names(GROUPS["checkov"]) <= locked(ROOT / "tests/checkov-requirements.txt").keys()
     assert names(GROUPS["smollm2"]) == locked(ROOT / "shared/local/smollm2-requirements.txt").keys()
     assert names(GROUPS["evaluation"]) == locked(ROOT / "tests/evaluation/requirements.txt").keys()
+    assert names(GROUPS["second_stage_tests"]) == locked(ROOT / "tests/second-stage-requirements.txt").keys()
     assert names(GROUPS["install"]) == names(PROJECT["build-system"]["requires"])
 
 
@@ -82,7 +99,7 @@ def test_every_direct_dependency_has_a_reason():
 
 
 def test_functions_groups_and_folders_are_the_same():
-    assert set(GROUPS) - {"install", "dev", "scan", "checkov", "smollm2", "evaluation"} == set(FUNCTIONS)
+    assert set(GROUPS) - APART == set(FUNCTIONS)
     makefile = (ROOT / "Makefile").read_text()
     assert re.search(r"^FUNCTIONS := (.*)$", makefile, re.M)[1].split() == [
         name for name in GROUPS if name in FUNCTIONS
@@ -178,9 +195,8 @@ def test_a_function_locks_what_it_imports_and_nothing_else(name):
 
 def test_tests_import_only_what_is_declared():
     used = needs(*(ROOT / "tests").rglob("*.py"), lazily=True)
-    assert used <= names(PROJECT["project"]["dependencies"]) | names(GROUPS["dev"]) | names(GROUPS["smollm2"]) | names(
-        GROUPS["evaluation"]
-    )
+    declared = (names(GROUPS[group]) for group in ("dev", "smollm2", "evaluation", "second_stage_tests"))
+    assert used <= names(PROJECT["project"]["dependencies"]).union(*declared)
 
 
 def test_whatever_is_imported_is_declared_and_whatever_is_declared_is_imported():

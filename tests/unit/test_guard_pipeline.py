@@ -59,6 +59,7 @@ def test_a_harmless_request_goes_on_as_the_same_object() -> None:
     assert (inspection.verdict, inspection.findings, inspection.unscanned) == ("allow", (), ())
     assert [(run.guard, run.direction, run.status, run.bytes_seen) for run in inspection.runs] == [
         ("injection", "input", "ran", 30),
+        ("second_stage", "input", "skipped", 0),
         ("suspicious", "input", "ran", 30),
         ("secrets", "input", "ran", 30),
         ("pii", "input", "ran", 30),

@@ -7,18 +7,24 @@ locals {
   # functions/bundle.py reckons the same digest from the same files, and refuses a tree with files of other kinds than it
   # carries; tests/terraform compares the two.
   left_out     = "^shared/(local|cli)/|/__pycache__/"
+  model        = "^shared/guards/encoder_model/"
   shared_files = [for path in fileset(local.repository_root, "shared/**") : path if !can(regex(local.left_out, path))]
   shared_lines = [for path in sort(local.shared_files) : "${filesha256("${local.repository_root}/${path}")}  ${path}\n"]
+  plain_lines  = [for line in local.shared_lines : line if !can(regex(local.model, split("  ", line)[1]))]
   policy_lines = [for path in compact([var.policy_file]) : "${filesha256(path)}  policy.yaml\n"]
+
+  # The function that can run the second stage has requirements of its own for that.
+  requirements = { for name in var.functions : name => var.second_stage ? fileexists("${local.repository_root}/functions/${name}/second-stage-requirements.txt") ? "second-stage-requirements.txt" : "requirements.txt" : "requirements.txt" }
 
   digests = { for name in var.functions : name => substr(sha256(join("", concat(
     ["wardgate bundle 1\n", "${filesha256("${local.repository_root}/functions/${name}/main.py")}  main.py\n"],
     local.policy_lines,
-    ["${filesha256("${local.repository_root}/functions/${name}/requirements.txt")}  requirements.txt\n"],
-    local.shared_lines,
+    ["${filesha256("${local.repository_root}/functions/${name}/${local.requirements[name]}")}  requirements.txt\n"],
+    local.requirements[name] == "requirements.txt" ? local.plain_lines : local.shared_lines,
   ))), 0, 16) }
 
   policy_argument = var.policy_file == "" ? "" : "--policy '${abspath(var.policy_file)}'"
+  extra_argument  = var.second_stage ? "--second-stage" : ""
 }
 
 # --- zips --------------------------------------------------------------------------------------
@@ -29,7 +35,14 @@ resource "terraform_data" "bundle" {
   triggers_replace = [each.value]
 
   provisioner "local-exec" {
-    command = "python3 '${local.repository_root}/functions/bundle.py' --into '${local.bundles}' ${local.policy_argument} '${each.key}'"
+    command = "python3 '${local.repository_root}/functions/bundle.py' --into '${local.bundles}' ${local.policy_argument} ${local.extra_argument} '${each.key}'"
+  }
+
+  lifecycle {
+    precondition {
+      condition     = local.requirements[each.key] == "requirements.txt" ? true : length(local.plain_lines) < length(local.shared_lines)
+      error_message = "The policy switches the second stage on, and this tree does not hold its model (shared/guards/encoder_model)."
+    }
   }
 }
 

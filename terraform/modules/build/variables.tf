@@ -48,3 +48,10 @@ variable "region" {
   type        = string
   nullable    = false
 }
+
+variable "second_stage" {
+  description = "Whether guard's zip carries the second stage's model and the packages that run it."
+  type        = bool
+  nullable    = false
+  default     = false
+}

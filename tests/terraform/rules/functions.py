@@ -28,6 +28,7 @@ from tests.terraform.rules.reading import (
     is_whole,
     policy,
     policy_file,
+    second_stage,
     url,
 )
 
@@ -64,16 +65,22 @@ def every_function_is_deployed(plan: Plan) -> Iterator[str]:
 
 
 @functools.cache
-def _bundles(policy: Path | None) -> dict[str, str]:
+def _bundles(policy: Path | None, second_stage: bool) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
-        return {name: write(name, Path(folder), policy=policy).name for name in _FOLDERS}
+        return {name: write(name, Path(folder), policy=policy, second_stage=second_stage).name for name in _FOLDERS}
+
+
+def guard_has_room_for_the_second_stage(plan: Plan) -> Iterator[str]:
+    guard = functions(plan).get("guard")
+    if guard is not None and second_stage(plan) and guard.block("service_config")["available_memory"] != "1Gi":
+        yield f"guard runs the second stage in {guard.block('service_config')['available_memory']}"
 
 
 def functions_are_made_of_this_tree(plan: Plan) -> Iterator[str]:
     """Terraform reckons a zip's name from the tree; here the zips are really built."""
     if not is_whole(plan):
         return
-    bundles = _bundles(policy_file(plan))
+    bundles = _bundles(policy_file(plan), second_stage(plan))
     stored = {each.values["name"]: each for each in plan.of("storage_bucket_object")}
     for entry, function in functions(plan).items():
         source = function.block("build_config", "source", "storage_source")
@@ -235,6 +242,7 @@ def ingress_and_egress_go_together(plan: Plan) -> Iterator[str]:
 RULES: list[Rule] = [
     every_function_is_deployed,
     functions_are_made_of_this_tree,
+    guard_has_room_for_the_second_stage,
     functions_are_bounded,
     time_for_an_answer_is_the_policys,
     threads_are_the_concurrency,

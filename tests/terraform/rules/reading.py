@@ -34,6 +34,7 @@ _POLICIES = {
     "production": TERRAFORM / "examples/production/policy.yaml",
     "drivers": TERRAFORM / "tests/policies/drivers.yaml",
     "sealed": TERRAFORM / "tests/policies/sealed.yaml",
+    "second_stage": TERRAFORM / "tests/policies/second_stage.yaml",
 }
 
 
@@ -50,6 +51,12 @@ def _policy(path: Path | None) -> Policy:
 def policy(plan: Plan) -> Policy:
     """The policy that a plan is made with, as functions read it."""
     return _policy(policy_file(plan))
+
+
+def second_stage(plan: Plan) -> bool:
+    """Whether the policy that a plan is made with switches the second stage on for anybody."""
+    file = policy(plan).file
+    return any(each.guards.second_stage.mode != "off" for each in (file, *file.tenants.values()))
 
 
 def functions(plan: Plan) -> dict[str, Resource]:

@@ -1,0 +1,184 @@
+"""The second look at prompt injection (LLM01): where the classifier is unsure, a larger model decides.
+
+The classifier scores every window of a text anyway; those whose score lies between ``unsure_from`` and the injection
+guard's threshold are shown to the encoder, the most suspected first, within one time for the whole request. Either
+all of them were judged, or one was enough, or the guard has failed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from shared.guards.classifier import FEWEST, judged, load_models, log_odds, places
+from shared.guards.linear import WORD, LinearModel, Window
+from shared.guards.neighbours import Neighbours, neighbours
+from shared.guards.owasp import PROMPT_INJECTION
+from shared.guards.parts import Part
+from shared.guards.port import Channel, Direction, Finding, Reach
+from shared.guards.reviewer import Reviewer
+from shared.policy.types import InjectionPolicy, SecondStageRule
+from shared.text.canonical import Text
+from shared.text.views import View
+
+KIND = "encoder"
+CHANNELS: tuple[Channel, ...] = ("user", "document", "tool")
+
+
+class Judge(Protocol):
+    """What this needs of ``shared.guards.encoder.Encoder``."""
+
+    def load(self) -> None: ...
+
+    def combined(self, first: float, text: str, channel: Channel, deadline: float) -> float: ...
+
+
+class Band(NamedTuple):
+    """The classifier's scores, as log odds, for which another opinion is asked, both ends among them."""
+
+    least: float
+    most: float
+
+
+class _Reading(NamedTuple):
+    """One reading of a part, or of neighbouring parts put together."""
+
+    part: int
+    """Its index; of neighbours none, -1."""
+
+    joint: Neighbours | None
+    channel: Channel
+    view: View
+
+
+class _Unsure(NamedTuple):
+    """A window that the classifier is unsure about."""
+
+    reading: _Reading
+    window: Window
+    text: str
+
+
+class SecondStageGuard(Reviewer):
+    """See the module. Safe under threads.
+
+    Args:
+        rule: The policy's.
+        injection: What the policy says of the guard whose classifier is unsure.
+        encoder: Decides; loaded at the first window that needs it.
+        models: Gives the classifier's models.
+    """
+
+    name = "second_stage"
+    directions = frozenset({"input"})
+    reach = Reach(None)
+
+    def __init__(
+        self,
+        rule: SecondStageRule,
+        injection: InjectionPolicy,
+        encoder: Judge,
+        models: Callable[[], Mapping[Channel, LinearModel]] = load_models,
+    ) -> None:
+        self._rule = rule
+        self._encoder = encoder
+        self._models = models
+        self._blocks = rule.mode == "enforce" and rule.action == "block"
+        self._bands = bands(rule, injection)
+        self._least = {channel: log_odds(getattr(rule.thresholds, channel)) for channel in CHANNELS}
+
+    def review(self, parts: Sequence[Part], texts: Sequence[Text], direction: Direction) -> list[tuple[int, Finding]]:
+        """See ``Reviewer``.
+
+        Raises:
+            TimeoutError: The time was over before all windows were judged.
+            ValueError: A model cannot be used.
+            OSError: A model cannot be read.
+        """
+        unsure = sorted(self._unsure(parts, texts), key=lambda each: -each.window.score)
+        if not unsure:
+            return []
+        self._encoder.load()  # before the clock runs: no request is refused for being an instance's first
+        found: dict[int, tuple[_Reading, list[Window]]] = {}
+        for each in self._suspected(unsure, time.monotonic() + self._rule.deadline_ms / 1000):
+            found.setdefault(id(each.reading), (each.reading, []))[1].append(each.window)
+            if self._blocks:  # it is refused, whatever else is said of it
+                break
+        return [
+            located
+            for reading, windows in found.values()
+            for span, score in places(reading.view, sorted(windows))
+            for located in self._located(reading, span, score, texts)
+        ]
+
+    def _unsure(self, parts: Sequence[Part], texts: Sequence[Text]) -> Iterator[_Unsure]:
+        models = self._models()
+        for reading in _readings(parts, texts):
+            least, most = self._bands[reading.channel]
+            text = reading.view.text
+            windows = [
+                window
+                for window in models[reading.channel].windows(text)
+                if least <= window.score <= most and window.different >= FEWEST
+            ]
+            words = [word.span() for word in WORD.finditer(text)] if windows else []
+            for window in windows:
+                start, end = words[window.first][0], words[window.end - 1][1]
+                if reading.joint is None or reading.joint.crosses(reading.view.span(start, end)):
+                    yield _Unsure(reading, window, text[start:end])
+
+    def _suspected(self, unsure: Sequence[_Unsure], deadline: float) -> Iterator[_Unsure]:
+        """Those of which both models together say enough, with that score. The same words are judged once."""
+        known: dict[tuple[str, float, Channel], float] = {}
+        for each in unsure:
+            channel = each.reading.channel
+            key = (each.text, each.window.score, channel)
+            if key not in known:
+                known[key] = self._encoder.combined(each.window.score, each.text, channel, deadline)
+            if known[key] > self._least[channel]:
+                yield each._replace(window=each.window._replace(score=known[key]))
+
+    def _located(
+        self, reading: _Reading, span: tuple[int, int], score: float, texts: Sequence[Text]
+    ) -> Iterator[tuple[int, Finding]]:
+        rule = self._rule
+        finding = Finding(self.name, KIND, PROMPT_INJECTION, span, round(score, 4), rule.action, rule.mode == "enforce")
+        if reading.joint is None:
+            yield reading.part, finding
+        else:
+            yield from reading.joint.located(finding, texts)
+
+
+def bands(rule: SecondStageRule, injection: InjectionPolicy) -> dict[Channel, Band]:
+    """The scores for which another opinion is asked, by channel.
+
+    What is above the injection guard's threshold is decided where that guard acts on it; where it only reports, or is
+    off, there is no end: what is suspected more must not get through more easily.
+    """
+    decides = injection.mode == "enforce" and injection.action != "flag"
+    result: dict[Channel, Band] = {}
+    for channel in CHANNELS:
+        most = getattr(injection.thresholds, channel) if decides else 1.0
+        result[channel] = Band(log_odds(getattr(rule.unsure_from, channel)), log_odds(most))
+    return result
+
+
+def second_stage_guard(rule: SecondStageRule, injection: InjectionPolicy) -> SecondStageGuard:
+    """The guard of a policy, with the encoder that ships with Wardgate.
+
+    Raises:
+        ConfigurationError: The packages that run the encoder, or its files, are not there.
+    """
+    from shared.guards.encoder import shipped_encoder  # most policies have no use for it
+
+    return SecondStageGuard(rule, injection, shipped_encoder())
+
+
+def _readings(parts: Sequence[Part], texts: Sequence[Text]) -> Iterator[_Reading]:
+    for index, (part, text) in enumerate(zip(parts, texts, strict=True)):
+        for view in judged(text):
+            yield _Reading(index, None, part.channel, view)
+    for joint in neighbours(parts, texts):
+        for view in judged(joint.text):
+            yield _Reading(-1, joint, joint.channel, view)
