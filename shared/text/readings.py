@@ -1,7 +1,7 @@
 """What a text says behind its disguises: folded, decoded, reshaped, turned around.
 
 Each reading is another view, made only where a cheap look gives reason to. Decoding goes on while it finds
-something, up to a depth, and what comes out at last is one reading. What is turned around is decoded and reshaped
+something, up to a depth, and what comes out at last is one reading. What stood backwards is decoded and reshaped
 again, but not turned again. None is longer than its text, but for folding (see there). So there are a few readings
 at most, and all together cost linear time and space.
 """
@@ -28,6 +28,12 @@ _ENOUGH = 2
 """Different words of orders that turned or shifted text must hold to be read, or known ones of any kind, if it holds
 more of them than it does as it stands."""
 
+_LEAST_KNOWN = 0.1
+"""The least share of its different words that must be known then: random letters make some words, too."""
+
+_LONG_ORDERS = frozenset(word for word in ORDERS if len(word) > 4)
+"""Which random letters hardly make."""
+
 _KNOWN = frozenset(word for word in VOCABULARY | ORDERS if len(word) > 2)
 """Shorter ones are words either way round."""
 
@@ -43,7 +49,9 @@ def disguised(original: str, base: View) -> tuple[View, ...]:
         cleared, kinds = _cleared(plain)
         readings += cleared
         for turned in _turned([plain, *cleared], kinds):
-            readings += (turned, *_cleared(turned)[0])
+            readings.append(turned)
+            if isinstance(turned, Mirrored):  # where codes and digits for letters stood backwards, too
+                readings += _cleared(turned)[0]
     return tuple(readings)
 
 
@@ -83,14 +91,14 @@ def _first_to_say_more(texts: Iterable[tuple[View, str]]) -> Iterator[tuple[View
 def _says_more(text: str, as_it_stands: str) -> bool:
     """Whether ``text`` reads like words to a model: two of orders, or more known words than the text as it stands."""
     found = _words_of(text)
-    if len(found & ORDERS) + min(len(found & PARTICLES), 1) >= _ENOUGH:
+    if len(found & _LONG_ORDERS) + min(len(found & PARTICLES), 1) >= _ENOUGH:
         return True
     if not text.isascii() and any(word in text for word in OTHER_SCRIPTS):
         return True
     known = found & _KNOWN
-    return len(known) > len(_words_of(as_it_stands) & _KNOWN) and (
-        len(known) >= _ENOUGH or not found.isdisjoint(ORDERS)
-    )
+    if len(known) < _LEAST_KNOWN * len(found) or (len(known) < _ENOUGH and found.isdisjoint(ORDERS)):
+        return False
+    return len(known) > len(_words_of(as_it_stands) & _KNOWN)
 
 
 def _words_of(text: str) -> set[str]:
