@@ -13,7 +13,12 @@ SECOND_STAGE_EXTRA := $(VENV)/.installed-second-stage
 SCAN := $(VENV)/tools/scan
 CHECKOV := $(VENV)/tools/checkov
 EVALUATION := $(VENV)/.installed-evaluation
+ENCODER := $(VENV)/tools/encoder
 LOCAL_MODEL ?=
+# Where make train-encoder leaves what it trained, for make eval.
+ENCODERS ?= build/encoders
+# Where torch's wheel without CUDA is found, which PyPI has not: a page of links, or a folder.
+TORCH ?= https://download.pytorch.org/whl/torch/
 SECOND_STAGE ?=
 FUNCTIONS := guard model audit_archive audit_seal rotate_secrets audit_warehouse audit_alerts
 PYTEST := $(BIN)/python -m pytest
@@ -38,7 +43,7 @@ define tool_install
 @touch $(1)/.installed
 endef
 
-.PHONY: help install install-dev run test test-faults test-terraform terraform-docs mutate-admission mutate-terraform lint format lock schemas package bench bench-admission bench-audit bench-guards train eval smoke audit-deps bandit scan-secrets sbom checkov clean
+.PHONY: help install install-dev run test test-faults test-terraform terraform-docs mutate-admission mutate-terraform lint format lock schemas package bench bench-admission bench-audit bench-guards train train-encoder eval smoke audit-deps bandit scan-secrets sbom checkov clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +93,13 @@ $(SCAN)/.installed: tests/scan-requirements.txt | $(BIN)/python
 $(CHECKOV)/.installed: tests/checkov-requirements.txt | $(BIN)/python
 	$(call tool_install,$(CHECKOV),$<)
 
+$(ENCODER)/.installed: tests/evaluation/encoder-requirements.txt | $(BIN)/python
+	@echo "installing $< into $(ENCODER)"
+	@$(BIN)/python -m venv --clear --without-pip $(ENCODER)
+	@$(BIN)/python -m pip --python $(ENCODER)/bin/python install --quiet --quiet --disable-pip-version-check --no-input --no-deps --require-hashes \
+		--find-links $(TORCH) -r $<
+	@touch $@
+
 $(EVALUATION): tests/evaluation/requirements.txt | $(RUNTIME)
 	@echo "installing numpy and scipy, for training and evaluation, into $(VENV)"
 	$(call pip_install,--require-hashes -r tests/evaluation/requirements.txt)
@@ -134,6 +146,9 @@ lock: $(DEV) ## compile the locks from pyproject.toml [UPGRADE=1]
 	$(COMPILE) --group evaluation --output-file tests/evaluation/requirements.txt && \
 	$(COMPILE) --group guard --group second_stage --constraint requirements.txt --constraint tests/evaluation/requirements.txt \
 		--output-file functions/guard/second-stage-requirements.txt && \
+	$(COMPILE:--universal=--python-platform x86_64-manylinux_2_28) --find-links $(TORCH) --group encoder --group evaluation \
+		--group second_stage pyproject.toml --constraint requirements.txt --constraint tests/evaluation/requirements.txt \
+		--constraint functions/guard/second-stage-requirements.txt --output-file tests/evaluation/encoder-requirements.txt && \
 	$(COMPILE) --group second_stage_tests --no-deps --output-file tests/second-stage-requirements.txt
 
 schemas: $(RUNTIME) ## write the schemas of the audit events into docs/schemas/
@@ -160,8 +175,12 @@ bench-guards: $(RUNTIME) ## time each guard and all of them, in microseconds a p
 train: $(EVALUATION) ## train the injection guard's classifier: make train DATA=folder [ARGS=--help]
 	@$(ONE_THREAD) $(BIN)/python -m tests.evaluation.train "$(DATA)" $(ARGS)
 
-eval: $(EVALUATION) ## measure the injection guard and write docs/evaluation.md: make eval DATA=folder
-	@$(ONE_THREAD) $(BIN)/python -m tests.evaluation "$(DATA)" --write docs/evaluation.md $(ARGS)
+train-encoder: $(ENCODER)/.installed ## fine-tune the second stage's encoder, an hour or two: make train-encoder DATA=folder MINILM=folder
+	@$(ENCODER)/bin/python -m tests.evaluation.train_encoder "$(DATA)" --minilm "$(MINILM)" --work "$(ENCODERS)" $(ARGS)
+
+eval: $(EVALUATION) $(if $(wildcard $(ENCODERS)/*/encoder.json),$(SECOND_STAGE_EXTRA)) ## measure the injection guard and write docs/evaluation.md: make eval DATA=folder [ENCODERS=folder]
+	@$(ONE_THREAD) $(BIN)/python -m tests.evaluation "$(DATA)" --write docs/evaluation.md \
+		$(if $(wildcard $(ENCODERS)/*/encoder.json),--encoders "$(ENCODERS)") $(ARGS)
 
 smoke: $(RUNTIME) ## try a real Firestore: make smoke PROJECT=my-project [ARGS=--help]
 	@$(BIN)/python -m tests.smoke --project "$(PROJECT)" $(ARGS)

@@ -15,7 +15,7 @@ _START = start({"documents", "events", "secrets", "model_url", "identity"})
 # Before gunicorn forks, so that no request waits for it.
 with faults_end_the_start():
     import_adapters(_START)
-_PIPELINES = Pipelines(_START.policy.file)
+    _PIPELINES = Pipelines(_START.policy.file)
 
 
 @once

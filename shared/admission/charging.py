@@ -141,7 +141,7 @@ class Charging:
         return now + self._safety < charge.leaves
 
     def charge(
-        self, key_id: str, counters: Sequence[Counter], group: Sequence[Asked], corrections: Sequence[Changes]
+        self, key_id: str, counters: Sequence[Counter], group: Sequence[Asked], corrections: list[Changes]
     ) -> None:
         """Charge and judge, more than once where the first commit does not settle it.
 
@@ -149,10 +149,11 @@ class Charging:
             key_id: Whose admissions are numbered.
             counters: What is charged.
             group: The requests; each is told what became of it.
-            corrections: Ride on the first commit.
+            corrections: Ride on the first commit; the list is empty once they have been made.
 
         Raises:
             StoreUnavailable: No outcome; whether anything was charged may be unknown.
+            ValueError: The store does not take such a commit.
         """
         waiting: Sequence[Asked] = group
         misplaced: Sequence[Charge] = ()
@@ -161,7 +162,6 @@ class Charging:
             changes = Changes()
             for correction in corrections:
                 changes.merge(correction)
-            corrections = ()
             places = [self._enter(counter, i, waiting, now, changes) for i, counter in enumerate(counters)]
             changes.take_back(charge for charge in misplaced if self.counts_still(charge, now))
             unnumbered = [asked for asked in waiting if asked.number is None]
@@ -170,10 +170,14 @@ class Charging:
                 values, committed = self.commit(changes)
             except Exception as error:  # whatever it is, the purses get back what they gave
                 _restore(places)
+                if isinstance(error, StoreUnavailable) and not isinstance(error, StoreContended):
+                    raise
+                # This commit changed nothing, but one before it may have taken numbers and charged.
+                self._take_back(misplaced)
                 if attempt > 1 and isinstance(error, StoreContended):
-                    # This commit changed nothing, but one before it has taken numbers and maybe charged.
                     raise StoreUnavailable("A request was charged, and could not be judged.") from error
                 raise
+            corrections.clear()  # also where this commit came late: what they change lies where it lay
             first = values[path][SEQ] - len(unnumbered) + 1
             for offset, asked in enumerate(unnumbered):
                 asked.number = Number(first + offset, epoch)
@@ -187,9 +191,7 @@ class Charging:
             waiting = self._judge(places, waiting, values, now, last=attempt == _ATTEMPTS)
             if not waiting:
                 return
-        changes, now = Changes(), self.now()
-        changes.take_back(charge for charge in misplaced if self.counts_still(charge, now))
-        self.change(changes)
+        self._take_back(misplaced)
         raise StoreUnavailable("Commits take longer than a limit's buckets last.")
 
     def _enter(self, counter: Counter, index: int, group: Sequence[Asked], now: int, changes: Changes) -> _Place:
@@ -229,7 +231,8 @@ class Charging:
                 place.room = place.amount - place.total + place.charge.amount
         admitted = [asked for asked in group if _admit(asked, places, now)]
         denied = [asked for asked in group if asked.charged is None]
-        self._undo(places, admitted, values, now, again=bool(denied))
+        if denied or any(place.purse is not None for place in places):
+            self._undo(places, admitted, values, now, again=bool(denied))
         states = _states(places, now)
         for asked in admitted:
             asked.states = states
@@ -283,6 +286,12 @@ class Charging:
                 if place.entry is not None:
                     place.held = place.counter.held(place.entry, fresh)
 
+    def _take_back(self, misplaced: Sequence[Charge]) -> None:
+        """Undo charges in a commit of their own."""
+        changes, now = Changes(), self.now()
+        changes.take_back(charge for charge in misplaced if self.counts_still(charge, now))
+        self.change(changes)
+
     def commit(self, changes: Changes) -> tuple[_Values, int]:
         """Commit; the new values and the store's time of the commit. Repeats what others' commits kept from being."""
         writes = changes.writes()
@@ -311,8 +320,13 @@ class Charging:
         try:
             return self.commit(changes)[0] if changes else {}
         except StoreError as error:
-            log("WARNING", "admission.change_failed", unknown=not isinstance(error, StoreContended))
+            log_unchanged(error)
             return {}
+
+
+def log_unchanged(error: StoreError) -> None:
+    """Tell of changes that were not made, or nobody knows."""
+    log("WARNING", "admission.change_failed", unknown=not isinstance(error, StoreContended))
 
 
 def _restore(places: Sequence[_Place]) -> None:

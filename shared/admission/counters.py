@@ -25,10 +25,12 @@ _CLEANED = 10_000
 class _Layout:
     """Where a counter reads and charges while the buckets last."""
 
-    __slots__ = ("epoch", "field", "fields", "lease_reads", "leaves", "path", "period", "reads")
+    __slots__ = ("buckets", "epoch", "field", "fields", "lease_reads", "leaves", "path", "period", "reads", "span")
 
     def __init__(
         self,
+        buckets: tuple[int, int],
+        span: range,
         reads: tuple[Cells, ...],
         lease_reads: tuple[Cells, ...],
         charged: Cells,
@@ -36,6 +38,9 @@ class _Layout:
         fields: Fields,
         bucket: int,
     ) -> None:
+        self.buckets = buckets
+        self.span = span
+        """Times that are surely in them."""
         self.reads = reads
         self.lease_reads = lease_reads
         self.path = charged.path
@@ -163,7 +168,7 @@ class Counter:
         self.subject = subject
         self.identity = (rule.limit.name, subject)
         """Names the counter among all."""
-        self._known: tuple[tuple[int, int], _Layout] | None = None
+        self._known: _Layout | None = None
 
     def enter(self, now: int, amount: int, changes: Changes, *, seen: int | None = None) -> Entry:
         """Charge ``amount`` at ``now``, and read every bucket that decides on it.
@@ -210,7 +215,8 @@ class Counter:
 
     def landed(self, now: int, committed: int) -> bool:
         """Whether a commit came in the buckets that it was made for at ``now``."""
-        return self._buckets(now) == self._buckets(committed)
+        layout = self._layout(now)
+        return committed in layout.span or self._buckets(committed) == layout.buckets
 
     def _buckets(self, now: int) -> tuple[int, int]:
         """The bucket of the limit, and that of the lease where there is one."""
@@ -219,23 +225,25 @@ class Counter:
 
     def _layout(self, now: int) -> _Layout:
         """As it was for the last request, unless another bucket has begun."""
+        known = self._known
+        if known is not None and now in known.span:
+            return known
         buckets = self._buckets(now)
-        if (known := self._known) is not None and known[0] == buckets:
-            return known[1]
-        layout = self._make_layout(*buckets)
-        self._known = buckets, layout
-        return layout
+        if known is None or known.buckets != buckets:
+            known = self._known = self._make_layout(buckets)
+        return known
 
-    def _make_layout(self, bucket: int, lease_bucket: int) -> _Layout:
-        rule = self.rule
-        reads = self._cells(rule.period, rule.fields, rule.period.reads(bucket))
+    def _make_layout(self, buckets: tuple[int, int]) -> _Layout:
+        rule, (bucket, lease_bucket) = self.rule, buckets
+        reads, span = self._cells(rule.period, rule.fields, rule.period.reads(bucket)), rule.period.span(bucket)
         if rule.lease is None:
             (charged,) = self._cells(rule.period, rule.fields, range(bucket, bucket + 1))
-            return _Layout(reads, (), charged, rule.period, rule.fields, bucket)
-        fields = rule.lease_fields(bucket)
+            return _Layout(buckets, span, reads, (), charged, rule.period, rule.fields, bucket)
+        fields, lease_span = rule.lease_fields(bucket), rule.lease.span(lease_bucket)
+        span = range(max(span.start, lease_span.start), min(span.stop, lease_span.stop))
         lease_reads = self._cells(rule.lease, fields, rule.lease.reads(lease_bucket))
         (charged,) = self._cells(rule.lease, fields, range(lease_bucket, lease_bucket + 1))
-        return _Layout(reads, lease_reads, charged, rule.lease, fields, lease_bucket)
+        return _Layout(buckets, span, reads, lease_reads, charged, rule.lease, fields, lease_bucket)
 
     def _cells(self, period: Period, fields: Fields, buckets: range) -> tuple[Cells, ...]:
         """The fields of some buckets, by document: mostly one, at most two."""

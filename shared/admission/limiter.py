@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from shared.admission.cells import Changes
-from shared.admission.charging import Asked, Charged, Charging
+from shared.admission.charging import Asked, Charged, Charging, log_unchanged
 from shared.admission.chunks import Purse
 from shared.admission.counters import Counter, Rule, lease_window, subject_of
 from shared.admission.denials import DenialCache
@@ -180,10 +180,12 @@ class Limiter:
         try:
             self._charging.charge(key.key_id, requests[0].counters, asked, corrections)
         except StoreUnavailable as error:
-            # Nobody knows what was charged, so nobody may be charged again.
+            # Nobody knows what was charged and corrected, so neither may be done again.
             _fail(asked, error)
+            if corrections:
+                log_unchanged(error)
         except Exception as error:  # a fault of one must not become that of all, and each waits to be told
-            if len(requests) == 1:
+            if len(requests) == 1 and not corrections:
                 _fail(asked, error)
                 return
             for correction in corrections:

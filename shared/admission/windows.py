@@ -43,6 +43,8 @@ class Period(Protocol):
 
     def bucket(self, now: int) -> int: ...
 
+    def span(self, bucket: int) -> range: ...
+
     def reads(self, bucket: int) -> range: ...
 
     def stale(self, bucket: int) -> range: ...
@@ -74,6 +76,10 @@ class Window(Struct, frozen=True):
     def bucket(self, now: int) -> int:
         """The bucket that ``now`` is in."""
         return now // self.width
+
+    def span(self, bucket: int) -> range:
+        """The times in ``bucket``, as far as that is known without asking for each."""
+        return range(bucket * self.width, (bucket + 1) * self.width)
 
     def reads(self, bucket: int) -> range:
         """The buckets that decide on a charge in ``bucket``: the K older ones, itself and the next."""
@@ -118,6 +124,10 @@ class Day(Struct, frozen=True):
     def bucket(self, now: int) -> int:
         """The day that ``now`` is in."""
         return datetime.fromtimestamp(now // _SECOND, self.zone).toordinal()
+
+    def span(self, bucket: int) -> range:
+        """None: where a zone's clocks are set back over midnight, a day ends and comes again."""
+        return range(0)
 
     def reads(self, bucket: int) -> range:
         """A day is judged by itself."""

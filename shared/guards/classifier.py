@@ -93,10 +93,8 @@ class Classifier:
         model, least = self._models[channel], self._least[channel]
         apart = _apart(known)
         found: dict[Span, float] = {}
-        for view in judged(text):
-            windows = [
-                window for window in model.windows(view.text) if window.score > least and window.different >= FEWEST
-            ]
+        for view, every in scored(text, model):
+            windows = [window for window in every if window.score > least and window.different >= FEWEST]
             for span, score in places(view, windows, apart) if windows else ():
                 found[span] = max(score, found.get(span, 0.0))
         return [Suspicion(span, found[span]) for span in sorted(found)]
@@ -107,6 +105,11 @@ def judged(text: Text) -> Iterator[View]:
     for view, after in zip_longest(text.readings, text.readings[1:]):
         if after is None or after.name not in _CLEARER:
             yield view
+
+
+def scored(text: Text, model: LinearModel) -> Sequence[tuple[View, Sequence[Window]]]:
+    """The readings of ``text`` that are judged, each with its windows; reckoned once, since two guards ask."""
+    return text.once(model, lambda: [(view, model.windows(view.text)) for view in judged(text)])
 
 
 def load_classifier(thresholds: Thresholds, path: Path = MODEL) -> Classifier:
@@ -120,7 +123,6 @@ def load_classifier(thresholds: Thresholds, path: Path = MODEL) -> Classifier:
     return Classifier(models["user"], models["document"], thresholds)
 
 
-@cache
 def load_models(path: Path = MODEL) -> Mapping[Channel, LinearModel]:
     """The models with the weights beside ``path``, by the channel that they judge; loaded once in a process.
 
@@ -128,6 +130,11 @@ def load_models(path: Path = MODEL) -> Mapping[Channel, LinearModel]:
         ValueError: The weights are not those that the file names.
         OSError: They cannot be read.
     """
+    return _loaded(path)
+
+
+@cache
+def _loaded(path: Path) -> Mapping[Channel, LinearModel]:
     try:
         described = msgspec.json.decode(path.read_bytes(), type=ModelFile)
     except msgspec.MsgspecError as error:

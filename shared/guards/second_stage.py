@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from shared.guards.classifier import FEWEST, judged, load_models, log_odds, places
+from shared.guards.classifier import FEWEST, load_models, log_odds, places, scored
 from shared.guards.linear import WORD, LinearModel, Window
 from shared.guards.neighbours import Neighbours, neighbours
 from shared.guards.owasp import PROMPT_INJECTION
@@ -113,20 +113,25 @@ class SecondStageGuard(Reviewer):
         ]
 
     def _unsure(self, parts: Sequence[Part], texts: Sequence[Text]) -> Iterator[_Unsure]:
-        models = self._models()
-        for reading in _readings(parts, texts):
+        for reading, every in self._scored(parts, texts):
             least, most = self._bands[reading.channel]
+            windows = [window for window in every if least <= window.score <= most and window.different >= FEWEST]
             text = reading.view.text
-            windows = [
-                window
-                for window in models[reading.channel].windows(text)
-                if least <= window.score <= most and window.different >= FEWEST
-            ]
             words = [word.span() for word in WORD.finditer(text)] if windows else []
             for window in windows:
                 start, end = words[window.first][0], words[window.end - 1][1]
                 if reading.joint is None or reading.joint.crosses(reading.view.span(start, end)):
                     yield _Unsure(reading, window, text[start:end])
+
+    def _scored(self, parts: Sequence[Part], texts: Sequence[Text]) -> Iterator[tuple[_Reading, Sequence[Window]]]:
+        """Every reading that the classifier judges, with its windows."""
+        models = self._models()
+        for index, (part, text) in enumerate(zip(parts, texts, strict=True)):
+            for view, windows in scored(text, models[part.channel]):
+                yield _Reading(index, None, part.channel, view), windows
+        for joint in neighbours(parts, texts):
+            for view, windows in scored(joint.text, models[joint.channel]):
+                yield _Reading(-1, joint, joint.channel, view), windows
 
     def _suspected(self, unsure: Sequence[_Unsure], deadline: float) -> Iterator[_Unsure]:
         """Those of which both models together say enough, with that score. The same words are judged once."""
@@ -173,12 +178,3 @@ def second_stage_guard(rule: SecondStageRule, injection: InjectionPolicy) -> Sec
     from shared.guards.encoder import shipped_encoder  # most policies have no use for it
 
     return SecondStageGuard(rule, injection, shipped_encoder())
-
-
-def _readings(parts: Sequence[Part], texts: Sequence[Text]) -> Iterator[_Reading]:
-    for index, (part, text) in enumerate(zip(parts, texts, strict=True)):
-        for view in judged(text):
-            yield _Reading(index, None, part.channel, view)
-    for joint in neighbours(parts, texts):
-        for view in judged(joint.text):
-            yield _Reading(-1, joint, joint.channel, view)

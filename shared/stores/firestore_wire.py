@@ -24,6 +24,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SIMPLE = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 _ASCENDING = 1
+_EXPIRES = "expires_at"
 
 # CommitRequest
 _DATABASE = Field(1)
@@ -104,12 +105,29 @@ def _precondition(write: Write | Delete) -> bytes:
 
 
 def _update(name: bytes, write: Write) -> bytes:
-    fields, mask = _set_and_named(write)
-    parts = [_UPDATE.delimited(_NAME.delimited(name) + _entries(_FIELDS, fields))]
-    if not write.replace:  # an empty mask keeps every field; none at all would drop them
-        parts.append(_UPDATE_MASK.delimited(b"".join(map(_named, mask if len(mask) < 2 else _outermost(mask)))))
-    parts += map(_transform, write.increments, write.increments.values())
-    return b"".join(parts)
+    fields, expires = write.fields, write.fields.get(_EXPIRES)
+    if len(fields) == 1 and isinstance(expires, datetime) and not (write.remove or write.replace):
+        what = _expiring(name, expires)
+    else:
+        fields, mask = _set_and_named(write)
+        what = _set(name, fields, None if write.replace else mask)
+    return what + b"".join(map(_transform, write.increments, write.increments.values()))
+
+
+@lru_cache(maxsize=1024)
+def _expiring(name: bytes, expires: datetime) -> bytes:
+    """A document of which nothing is set but when it expires. Kept, since counters are written again and again."""
+    fields = {_EXPIRES: expires}
+    check_value(fields)
+    return _set(name, fields, [(_EXPIRES,)])
+
+
+def _set(name: bytes, fields: Mapping[str, Any], mask: list[tuple[str, ...]] | None) -> bytes:
+    """The document with these fields; an empty mask keeps every other field, none at all drops them."""
+    document = _UPDATE.delimited(_NAME.delimited(name) + _entries(_FIELDS, fields))
+    if mask is None:
+        return document
+    return document + _UPDATE_MASK.delimited(b"".join(map(_named, mask if len(mask) < 2 else _outermost(mask))))
 
 
 def _set_and_named(write: Write) -> tuple[Mapping[str, Any], list[tuple[str, ...]]]:

@@ -6,14 +6,17 @@ Lone surrogates never get here: they are refused where the text is decoded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from shared.text.hidden import hidden_ranges
 from shared.text.readings import disguised
 from shared.text.views import Runs, View
+
+Known = TypeVar("Known")
 
 
 class Text(Struct, frozen=True, dict=True):
@@ -42,6 +45,17 @@ class Text(Struct, frozen=True, dict=True):
         The canonical view comes first. Folded, decoded and reshaped views follow where they differ from it.
         """
         return (*self.views, *disguised(self.original, self.views[-1]))
+
+    def once(self, key: object, find_out: Callable[[], Known]) -> Known:
+        """What ``find_out`` answers of this text, for whoever asks with the same key. Not for several threads."""
+        if key not in self._known:
+            self._known[key] = find_out()
+        known: Known = self._known[key]
+        return known
+
+    @cached_property
+    def _known(self) -> dict[object, Any]:
+        return {}
 
 
 def canonicalise(original: str) -> Text:

@@ -1,8 +1,9 @@
 """Times the input and output guards: ``python -m tests.benchmarks.guards [--json]``.
 
 Microseconds of processor time for one prompt of 200 B, 4 kB and 32 kB: reading the text into its views, each guard
-over text by itself, and the whole pipeline. The prompts are harmless prose, an attack in plain words, and text full
-of what the decoders look for, so that the dearest path is in the table too.
+over text by itself, and the whole pipeline; the second stage where what it needs is installed. The prompts are
+harmless prose, an attack in plain words, and text full of what the decoders look for, so that the dearest path is in
+the table too.
 """
 
 from __future__ import annotations
@@ -12,12 +13,17 @@ import base64
 import json
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from statistics import median
 
+from msgspec.structs import replace
+
+from shared.errors import ConfigurationError
+from shared.guards.parts import Part
 from shared.guards.pipeline import Pipeline
 from shared.guards.port import Context, Direction
 from shared.guards.reviewer import Reviewer
+from shared.guards.second_stage import SecondStageGuard, second_stage_guard
 from shared.models.wire import ChatRequest, UserMessage
 from shared.policy import load_policy
 from shared.text.canonical import Text, canonicalise
@@ -70,9 +76,24 @@ def measure() -> dict[str, dict[str, float]]:
                     context = Context(direction, background=background if direction == "output" else None)
                     time_of = microseconds(partial(armed.guard.inspect, _read(prompt), context))
                     rows.setdefault(f"{direction}: {armed.name}", {})[column] = time_of
+        if (second := _second_stage()) is not None:
+            part = Part("", "user", prompt, "prose", None, "")
+            review = partial(second.review, [part], [_read(prompt)], "input")
+            rows.setdefault("input: second_stage, its unsure windows", {})[column] = microseconds(review)
             whole = microseconds(partial(pipeline.inspect_text, prompt, direction))
             rows.setdefault(f"{direction}: all guards over text, views included", {})[column] = whole
     return rows
+
+
+@cache
+def _second_stage() -> SecondStageGuard | None:
+    """The guard with the packages and the model that it needs, in no hurry; None where they are not there."""
+    policy = load_policy().file.guards
+    try:
+        guard = second_stage_guard(replace(policy.second_stage, mode="monitor", deadline_ms=30_000), policy.injection)
+    except ConfigurationError:
+        return None
+    return guard
 
 
 def columns() -> dict[str, str]:

@@ -18,7 +18,7 @@ FUNCTIONS = sorted(folder.parent.name for folder in ROOT.glob("functions/*/main.
 SECOND_STAGE = ROOT / "functions/guard/second-stage-requirements.txt"
 APART = {
     *("install", "dev", "scan", "checkov", "smollm2", "evaluation"),
-    *("second_stage", "second_stage_tests"),
+    *("second_stage", "second_stage_tests", "encoder"),
 }
 """Groups that are of no function."""
 
@@ -29,6 +29,7 @@ LOCKS = [
     ROOT / "tests/checkov-requirements.txt",
     ROOT / "shared/local/smollm2-requirements.txt",
     ROOT / "tests/evaluation/requirements.txt",
+    ROOT / "tests/evaluation/encoder-requirements.txt",
     ROOT / "tests/second-stage-requirements.txt",
     SECOND_STAGE,
     *(ROOT / "functions" / name / "requirements.txt" for name in FUNCTIONS),
@@ -195,7 +196,8 @@ def test_a_function_locks_what_it_imports_and_nothing_else(name):
 
 def test_tests_import_only_what_is_declared():
     used = needs(*(ROOT / "tests").rglob("*.py"), lazily=True)
-    declared = (names(GROUPS[group]) for group in ("dev", "smollm2", "evaluation", "second_stage_tests"))
+    groups = ("dev", "smollm2", "evaluation", "second_stage", "second_stage_tests", "encoder")
+    declared = (names(GROUPS[group]) for group in groups)
     assert used <= names(PROJECT["project"]["dependencies"]).union(*declared)
 
 

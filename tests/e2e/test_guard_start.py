@@ -72,6 +72,15 @@ def test_a_wrong_policy_stops_the_start_with_one_line(tmp_path: Path) -> None:
     assert stopped.stderr == f"wardgate: {policy}: limits[0].amount: Expected `int`, got `str`.\n"
 
 
+def test_a_guard_without_what_it_needs_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    create_local_issuer(tmp_path / "identity")
+    policy.write_text("guards: {moderation: {mode: enforce}}")
+    stopped = start(tmp_path, {"WARDGATE_POLICY": str(policy)})
+    assert stopped.returncode == 2
+    assert stopped.stderr == "wardgate: guards.moderation.base_url: is needed, unless 'mode: off' is given.\n"
+
+
 def test_a_time_zone_without_a_database_stops_the_start_and_names_the_remedy(tmp_path: Path) -> None:
     """As in an image without tzdata: the directories of zoneinfo are empty, and nothing of that name is installed."""
     policy = tmp_path / "policy.yaml"

@@ -7,6 +7,7 @@ table goes to standard output and, with ``--write``, to a file.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
 import random
@@ -20,6 +21,7 @@ from statistics import mean, median
 import msgspec
 import numpy
 
+from shared.errors import ConfigurationError
 from shared.guards.classifier import Classifier, log_odds
 from shared.guards.injection import InjectionGuard
 from shared.guards.inspection import Armed
@@ -33,6 +35,7 @@ from shared.text.canonical import canonicalise
 from tests.evaluation import training
 from tests.evaluation.data import Group, Row, Source, read_sources
 from tests.evaluation.disguises import DISGUISES, hidden
+from tests.evaluation.two_stages import SecondOpinions, both_stages, trained_without
 
 NEVER = Thresholds(user=1, document=1, tool=1)
 ALWAYS = Thresholds(user=0, document=0, tool=0)
@@ -43,6 +46,7 @@ _LONGEST_DISGUISED = 600
 _SPLIT = "split over two messages"
 _ALLOWED: dict[Channel, float] = {"user": 0.01, "document": 0.02}
 Catches = Callable[["Judged"], bool]
+Score = Callable[["Judged"], float]
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -58,6 +62,12 @@ class Judged(msgspec.Struct, frozen=True):
 
     score: float
     """The classifier's."""
+
+    second: float
+    """The encoder's by itself, as log odds, where it is measured."""
+
+    together: float
+    """That of both stages, as log odds, where the first one is unsure and the second is measured."""
 
     seconds: float
     """Of processor time that the whole guard took, views included."""
@@ -76,15 +86,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="labelled prompts: a JSONL file for each source")
     parser.add_argument("--write", type=Path, metavar="FILE", help="also write the tables into this file")
     parser.add_argument("--most", type=int, default=300, help="texts of one source and label, by chance [%(default)s]")
+    parser.add_argument(
+        "--encoders",
+        type=Path,
+        metavar="FOLDER",
+        help="also measure the second stage, which make train-encoder left here",
+    )
     options = parser.parse_args(arguments)
     try:
         sources = read_sources(options.folder)
-    except (OSError, ValueError) as error:
+        second = None if options.encoders is None else SecondOpinions(trained_without(options.encoders), both_stages())
+    except (OSError, ValueError, ConfigurationError) as error:
         print(f"make eval: {error}", file=sys.stderr)
         return 2
     classifiers = _trained(sources)
-    judged = list(_judge([source.sample(options.most) for source in sources], classifiers))
-    text = "\n".join(_report(judged, classifiers)) + "\n"
+    judged = list(_judge([source.sample(options.most) for source in sources], classifiers, second))
+    detectors = _detectors(judged) + (() if second is None else _second_detectors(judged))
+    text = "\n".join(_report(judged, classifiers, detectors)) + "\n"
     print(text)
     if options.write is not None:
         options.write.write_text(text, encoding="utf-8")
@@ -114,7 +132,7 @@ def _trained(sources: Sequence[Source]) -> tuple[Held, ...]:
     return tuple(Held(*models) for models in zip(heads["user"], heads["fetched"], strict=True))
 
 
-def _judge(sources: Sequence[Source], classifiers: Sequence[Held]) -> Iterator[Judged]:
+def _judge(sources: Sequence[Source], classifiers: Sequence[Held], second: SecondOpinions | None) -> Iterator[Judged]:
     policy = load_policy().file.guards.injection
     rules = InjectionGuard(msgspec.structs.replace(policy, thresholds=NEVER), classifiers[0])
     scorers = [held(ALWAYS) for held in classifiers]
@@ -131,38 +149,69 @@ def _judge(sources: Sequence[Source], classifiers: Sequence[Held]) -> Iterator[J
             text = canonicalise(row.text)
             ruled = bool(rules.inspect(text, context))
             score = max((place.score for place in scorers[source.fold].find(text, channel)), default=0.0)
-            yield Judged(source.name, kind, row, source.fold, channel, ruled, score, seconds)
+            alone = together = -math.inf
+            if second is not None:
+                held = classifiers[source.fold]
+                first = held.user if channel == "user" else held.fetched
+                alone = second.alone(source.third, row.text, channel, first)
+                together = second.both(source.third, row.text, channel, first)
+            yield Judged(source.name, kind, row, source.fold, channel, ruled, score, alone, together, seconds)
 
 
-def _cut(judged: Sequence[Judged], group: Group, share: float, *, with_rules: bool) -> float:
-    """The lowest score that suspects at most ``share`` of a group's harmless texts, those that rules find included."""
+def _cut(judged: Sequence[Judged], group: Group, score: Score, found: Catches) -> float:
+    """The lowest score that suspects at most what is allowed of a group's harmless texts, those found otherwise
+    included."""
     harmless = [each for each in judged if each.group == group and not each.row.label]
-    allowed = int(share * len(harmless)) - sum(with_rules and each.ruled for each in harmless)
-    scores = sorted((each.score for each in harmless if not (with_rules and each.ruled)), reverse=True)
-    return scores[allowed] if 0 <= allowed < len(scores) else 1.0
+    allowed = int(_ALLOWED["user" if group == "user" else "document"] * len(harmless)) - sum(map(found, harmless))
+    scores = sorted((score(each) for each in harmless if not found(each)), reverse=True)
+    return scores[allowed] if 0 <= allowed < len(scores) else math.inf
+
+
+def _cuts(judged: Sequence[Judged], score: Score, found: Catches) -> dict[Channel, float]:
+    """``_cut`` for every channel."""
+    user, fetched = _cut(judged, "user", score, found), _cut(judged, "document", score, found)
+    return {"user": user, "document": fetched, "tool": fetched}
 
 
 def _detectors(judged: Sequence[Judged]) -> tuple[Detector, ...]:
-    groups: dict[Channel, Group] = {"user": "user", "document": "document", "tool": "document"}
-    alone, beside = (
-        {
-            channel: _cut(judged, group, _ALLOWED["user" if group == "user" else "document"], with_rules=with_rules)
-            for channel, group in groups.items()
-        }
-        for with_rules in (False, True)
-    )
-    shipped = load_policy().file.guards.injection.thresholds
-    own: dict[Channel, float] = {"user": shipped.user, "document": shipped.document, "tool": shipped.tool}
+    """The first stage's halves, alone and together."""
+    alone = _cuts(judged, lambda each: each.score, lambda _: False)
+    beside = _cuts(judged, lambda each: each.score, lambda each: each.ruled)
+    own = _by_channel(load_policy().file.guards.injection.thresholds)
     return (
         Detector("rules", lambda each: each.ruled),
         Detector("classifier", lambda each: each.score > alone[each.channel]),
-        Detector("both, at the aim", lambda each: each.ruled or each.score > beside[each.channel]),
-        Detector("both, as shipped", lambda each: each.ruled or each.score > own[each.channel]),
+        Detector("first stage, at the aim", lambda each: each.ruled or each.score > beside[each.channel]),
+        Detector("first stage, as shipped", lambda each: each.ruled or each.score > own[each.channel]),
     )
 
 
-def _report(judged: Sequence[Judged], classifiers: Sequence[Held]) -> Iterator[str]:
-    detectors = _detectors(judged)
+def _second_detectors(judged: Sequence[Judged]) -> tuple[Detector, ...]:
+    """The second stage alone, and both: what the first is sure of, and what both say of the rest."""
+    policy = both_stages()
+    sure = _by_channel(policy.injection.thresholds)
+    own = _by_channel(policy.second_stage.thresholds)
+    alone = _cuts(judged, lambda each: each.second, lambda _: False)
+
+    def settled(each: Judged) -> bool:
+        return each.ruled or each.score > sure[each.channel]
+
+    beside = _cuts(judged, lambda each: each.together, settled)
+    return (
+        Detector("second stage", lambda each: each.second > alone[each.channel]),
+        Detector("both stages, at the aim", lambda each: settled(each) or each.together > beside[each.channel]),
+        Detector(
+            "both stages, as in the policy",
+            lambda each: settled(each) or each.together > log_odds(own[each.channel]),
+        ),
+    )
+
+
+def _by_channel(thresholds: Thresholds) -> dict[Channel, float]:
+    return {"user": thresholds.user, "document": thresholds.document, "tool": thresholds.tool}
+
+
+def _report(judged: Sequence[Judged], classifiers: Sequence[Held], detectors: Sequence[Detector]) -> Iterator[str]:
     yield "# How well prompt injection is seen"
     yield ""
     yield (
@@ -174,10 +223,19 @@ def _report(judged: Sequence[Judged], classifiers: Sequence[Held]) -> Iterator[s
         "Each source is judged by a classifier that was trained without it (nine groups of sources, each left out "
         "once) and by the rules, whose authors had seen samples of these sources, as had those of the grammar: expect "
         "less on other text. *At the aim*: with the threshold at which rules and classifier together suspect 1 % of "
-        "users' harmless prompts, or 2 % of harmless documents; *as shipped*: with the policy's defaults. Of sources "
-        "with many texts a sample is measured. Thresholds are read off the harmless texts of this table, which no "
-        "model had seen when it judged them. There is one stage: no second, larger model is part of Wardgate."
+        "users' harmless prompts, or 2 % of harmless documents; *as shipped*: with the policy's defaults, "
+        "`shared/policy/default.yaml`. Of sources with many texts a sample is measured. Thresholds are read off the "
+        "harmless texts of this table, which no model had seen when it judged them."
     )
+    if len(detectors) > len(_detectors(judged)):
+        yield ""
+        yield (
+            "The [second stage](guards/second_stage.md) is an extra, off by default; its encoder was trained three "
+            "times, each time without a third of the sources. *Second stage*: the encoder by itself, on every window. "
+            "*Both stages*: rules and classifier where they are sure, the encoder where the classifier is not, with "
+            "`tests/evaluation/both_stages.yaml` as the policy. What follows after the tables of sources is of the "
+            "first stage."
+        )
     yield ""
     yield from _summary(judged, detectors)
     yield from _sources(judged, detectors, "Attacks, by source: share that is caught", ("attack", "planted"), label=1)

@@ -31,6 +31,23 @@ FOLDS = (
 )
 """Sources that are left out together: those that share an origin or a kind of text in one fold, where known."""
 
+THIRDS = (
+    (
+        *("verazuo_itw", "trustai_in-the-wild", "jackhhao_jailbreak", "self_reminder", "gptfuzzer_seeds"),
+        *("pyrit_templates", "awesome_prompts", "humaneval", "cse_instruct", "rasbt_instr", "repo_snippets"),
+    ),
+    (
+        *("s_labs", "bastioncorpus", "llmail-inject", "agent_injection_bench", "giskard", "mt_vicuna_bench", "gsm8k"),
+        *("templated_hard_benign", "prompt_armor_benign", "docs_litellm", "clinc150"),
+    ),
+    (
+        *("neuralchemy", "satml-ctf-2024", "yanismiraoui_multi", "deepset_train", "arena_hard", "self_instruct"),
+        *("docs_python", "gdm_emails", "cse_frr", "cse_frr_multi"),
+    ),
+)
+"""The same for the second stage, whose training takes long: jailbreaks from the open web and their like; short attacks
+and planted ones; collections that quote each other, and other languages."""
+
 MISLABELLED = frozenset({"jackhhao_jailbreak"})
 """Sources that nothing is learnt from: most rows that this one calls attacks are reading tasks and roles to play."""
 
@@ -76,6 +93,11 @@ class Source(msgspec.Struct, frozen=True, dict=True):
     def group_of(self, row: Row) -> Group:
         """What one of its rows is: harmless rows beside attacks are users' prompts."""
         return self.group if row.label or self.group not in ("attack", "planted") else "user"
+
+    @cached_property
+    def third(self) -> int:
+        """In which of the three groups it is left out of the second stage's training; -1: it is always learnt from."""
+        return next((index for index, names in enumerate(THIRDS) if self.name in names), -1)
 
     @cached_property
     def fold(self) -> int:

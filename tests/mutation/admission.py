@@ -148,19 +148,31 @@ MUTANTS = [
     Mutant(
         "what ends while a group waits is not corrected",
         _CHARGING,
-        "                changes.merge(correction)\n            corrections = ()",
-        "                pass\n            corrections = ()",
+        "                changes.merge(correction)\n",
+        "                pass\n",
     ),
     Mutant(
         "what ends while a group waits is corrected with each of its commits",
         _CHARGING,
-        "            corrections = ()\n",
-        "",
+        "corrections.clear()",
+        "pass",
+    ),
+    Mutant(
+        "what ends while a group waits is not corrected where the store refuses a request",
+        _LIMITER,
+        "if len(requests) == 1 and not corrections:",
+        "if len(requests) == 1:",
+    ),
+    Mutant(
+        "the charge of a late commit is not taken back where contention follows it",
+        _CHARGING,
+        "                self._take_back(misplaced)\n                if attempt",
+        "                if attempt",
     ),
     Mutant(
         "a fault of one in a group is everyone's",
         _LIMITER,
-        "if len(requests) == 1:",
+        "if len(requests) == 1 and not corrections:",
         "if True:",
     ),
     Mutant(
@@ -292,6 +304,7 @@ _SUITES = [
         "tests/unit/test_limiter.py",
         "tests/unit/test_limit_kinds.py",
         "tests/unit/test_group_commit.py",
+        "tests/unit/test_corrections.py",
         "tests/property/test_admission_documents.py",
     ],
 ]

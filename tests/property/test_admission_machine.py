@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from shared.admission.cells import counts_in
-from shared.admission.chunks import SHARE
 from shared.admission.limiter import Limiter
 from shared.admission.port import AdmissionUnavailable, LargerThanLimit, LimitExceeded, Reservation, Usage
 from shared.admission.windows import Day
@@ -79,7 +78,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.excused: dict[tuple[str, str | None], int] = {}
         self.faults: list[str] = []
         self.delays: list[float] = []
-        self.unsure = False
+        self.unsure = self.answered = False
         self.gather = lambda: None
 
     @initialize(
@@ -89,6 +88,7 @@ class AdmissionMachine(RuleBasedStateMachine):
     def start(self, skews: list[float], limits: list[RateLimit]) -> None:
         self.limits = limits  # few, so that one does not hide that another fails
         self.skews = [round(skew * SECOND) for skew in skews]
+        self.processes = [0, 1, 2]
         self.clients = [self.process(index) for index in range(3)]
         self.store.before, self.store.after = self.on_the_way, self.on_the_way_back
 
@@ -111,6 +111,7 @@ class AdmissionMachine(RuleBasedStateMachine):
     def on_the_way_back(self) -> None:
         if self.lost or self.delay * 1000 > DEADLINE_MS:
             raise StoreUnavailable("Nobody knows.")
+        self.answered = True
 
     # --- what happens ---------------------------------------------------------------------------
 
@@ -121,7 +122,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.faults, self.delays = faults, delays
         for _ in range(times):
             troubled = bool(self.faults or self.delays)
-            before, commits, self.unsure = self.clock.now, len(self.store.commits), False
+            before, commits, self.unsure, self.answered = self.clock.now, len(self.store.commits), False, False
             outcome = self.reserve(client, caller, usage)
             self.judge(client, caller, [(usage, outcome)], before, commits, troubled)
         self.faults, self.delays = [], []
@@ -165,13 +166,13 @@ class AdmissionMachine(RuleBasedStateMachine):
 
         troubled = bool(faults or delays)
         self.faults, self.delays, self.gather = faults, delays, gather
-        before, commits, self.unsure = self.clock.now, len(self.store.commits), False
+        before, commits, self.unsure, self.answered = self.clock.now, len(self.store.commits), False, False
         ask_one(0)
         self.gather()  # where the first one needed no commit
         for thread in threads:
             thread.join()
         if ending is not None:
-            ending.settled_surely = not self.unsure
+            self.settled(ending)
         asked = [(usage, outcomes[index]) for index, usage in enumerate(usages)]
         self.judge(client, caller, asked, before, commits, troubled)
         self.faults, self.delays = [], []
@@ -198,18 +199,26 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.faults, self.delays, self.unsure = [fault], [delay], False
         actual = Usage(int(not refused), prompt, answer, cost=prompt + 2 * answer)
         self.settle(each, actual)
-        each.settled_surely = not self.unsure
+        self.settled(each)
         if twice:
             self.clients[each.client].settle(each.reservation, actual)
         self.faults, self.delays = [], []
 
+    def settled(self, each: Admitted) -> None:
+        each.settled_surely = not self.unsure
+        if self.unsure:
+            for limit in self.limits:
+                self.ledger.lose_chunks(limit, each.caller, self.clock.now, 1)
+
     def settle(self, each: Admitted, actual: Usage) -> None:
         each.settled_at, each.actual = self.clock.now, actual
         self.clients[each.client].settle(each.reservation, actual)
+        each.settled_by = max(self.clock.now, self.latest)
 
     @rule(client=clients)
     def crash(self, client: int) -> None:
         self.clients[client] = self.process(client)
+        self.processes[client] = max(self.processes) + 1
         self.fresh.add(client)
         self.denied = {place: at for place, at in self.denied.items() if place[0] != client}
         for each in self.ledger.admitted:
@@ -280,8 +289,9 @@ class AdmissionMachine(RuleBasedStateMachine):
         """Note what became of requests that were made together, and ask for the reasons."""
         lost_at = self.clock.now
         if client in self.fresh and len(self.store.commits) > commits:
-            # Its first charge lay where its own clock said. What leaves within the deadline is not taken back.
-            self.fresh.remove(client)
+            # Until it is answered it charges where its own clock says. What leaves within the deadline is left there.
+            if self.answered:
+                self.fresh.remove(client)
             lost_at += max(0, self.skews[client])
             soon = self.clock.now + DEADLINE_MS * 1_000_000
             self.excused |= {(limit.name, subject(limit, caller)): soon for limit in self.limits}
@@ -294,6 +304,10 @@ class AdmissionMachine(RuleBasedStateMachine):
                 self.unknown[caller.key_id] += outcome.unknown is not None
             if self.unsure:
                 self.ledger.lost.append(Lost(caller, lost_at, usage, ATTEMPTS))
+        for limit in self.limits:
+            self.ledger.asked(self.processes[client], limit, caller, lost_at)
+            if self.unsure:
+                self.ledger.lose_chunks(limit, caller, lost_at, ATTEMPTS)
         excess = [found for limit in self.limits for found in self.ledger.excess(limit, before - SECOND)]
         assert not excess, "more is let in than a limit grants"
         for usage, outcome in asked:
@@ -309,13 +323,9 @@ class AdmissionMachine(RuleBasedStateMachine):
             return
         self.number(caller, denial.epoch, denial.seq)
         self.denied[place] = self.clock.now
-        cost = self.ledger.rule(limit).cost(usage)
-        held = self.ledger.most(limit, caller, before)
-        if self.ledger.rule(limit).chunked:
-            kept = len(self.clients) * (limit.amount // SHARE)
-            assert held or cost > limit.amount - kept, "what nobody uses is denied to nobody, but for chunks"
-        elif before > self.excused.get((limit.name, subject(limit, caller)), 0):
-            assert held + cost > limit.amount, "what fits is let in"
+        if before > self.excused.get((limit.name, subject(limit, caller)), 0):
+            held = self.ledger.most(limit, caller, before)
+            assert held + self.ledger.rule(limit).cost(usage) > limit.amount, "what fits is let in"
 
     def number(self, caller: Caller, epoch: str | None, seq: int) -> None:
         taken = self.numbers.setdefault((caller.key_id, epoch or ""), set())

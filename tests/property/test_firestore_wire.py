@@ -36,7 +36,7 @@ moments = st.integers(-(10**18), 4 * 10**18).map(lambda microseconds: microsecon
 updates = st.builds(
     Write,
     paths,
-    fields=st.dictionaries(names, values, max_size=4),
+    fields=st.dictionaries(names, values, max_size=4) | st.fixed_dictionaries({"expires_at": times | scalars}),
     increments=st.dictionaries(st.lists(names, min_size=1, max_size=2).map(".".join), integers, max_size=4),
     replace=st.booleans(),
     exists=st.none() | st.just(True),

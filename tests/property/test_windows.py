@@ -91,6 +91,14 @@ def test_each_bucket_lies_in_one_epoch_of_at_least_eight_windows(window: Window,
     assert not set(window.stale(bucket)) & set(window.reads(bucket - 1)), "a reader one bucket behind still needs it"
 
 
+@given(windows, st.integers(0, 2**62))
+def test_a_buckets_times_are_its_own(window: Window, now: int) -> None:
+    span = window.span(window.bucket(now))
+    assert now in span
+    assert {window.bucket(at) for at in (span.start, span.stop - 1)} == {window.bucket(now)}
+    assert window.bucket(span.start - 1) < window.bucket(now) < window.bucket(span.stop)
+
+
 @given(st.integers(-(10**12), 10**12), st.integers(0, 10**9), st.integers(0, 10**9), st.integers(-(10**12), 10**12))
 def test_the_clock_offset_is_moved_only_as_far_as_needed(truth: int, out: int, back: int, guess: int) -> None:
     before = START

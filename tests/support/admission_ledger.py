@@ -14,6 +14,9 @@ from tests.support.virtual_time import SECOND
 SLACK = 2 * SECOND
 """By so much may the time at which a charge is changed differ from the time at which it was asked for."""
 
+CHUNK, OWED = 8, 16
+"""A process keeps at most one part in so many of a limit in chunks, and gives back the rest from one in so many on."""
+
 
 @dataclass(eq=False)
 class Admitted:
@@ -28,6 +31,9 @@ class Admitted:
     estimate: Usage
     actual: Usage | None = None
     settled_at: int | None = None
+    settled_by: int | None = None
+    """No commit before the settlement's has a later time; the store's clock may have stepped back meanwhile."""
+
     settled_surely: bool = True
     """False where the store may not have taken the settlement."""
 
@@ -48,6 +54,16 @@ class Lost:
     times: int
 
 
+@dataclass(eq=False)
+class Kept:
+    """What may stay charged of a limit in chunks although no request holds it."""
+
+    limit: str
+    who: str | None
+    at: int
+    amount: int
+
+
 @dataclass
 class Ledger:
     """Every request that was let in, and every charge that may have been made."""
@@ -56,13 +72,25 @@ class Ledger:
     deadline_ms: int
     admitted: list[Admitted] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)
+    purses: dict[tuple[int, str, str | None], Kept] = field(default_factory=dict)
+    """What each process that has asked may keep; one that was killed keeps it until that leaves its window."""
+
+    chunks_lost: list[Kept] = field(default_factory=list)
+    _rules: dict[str, Rule] = field(default_factory=dict)
 
     def rule(self, limit: RateLimit) -> Rule:
-        return Rule(limit, lease_window(self.lease_seconds, self.deadline_ms), self.deadline_ms)
+        rule = self._rules.get(limit.name)
+        if rule is None:
+            lease = lease_window(self.lease_seconds, self.deadline_ms)
+            rule = self._rules[limit.name] = Rule(limit, lease, self.deadline_ms)
+        return rule
 
     def excess(self, limit: RateLimit, since: int) -> list[str]:
         """Where more was let in than the limit grants, judged for whom it counts at each of its admissions from
-        ``since`` on."""
+        ``since`` on.
+
+        Between these what it holds gets less: but for a call that ended after its lease, which nobody was kept out for.
+        """
         moments = {(subject(limit, each.caller), each.at) for each in self.admitted if each.at >= since}
         found = []
         for who, now in moments:
@@ -77,7 +105,21 @@ class Ledger:
         for each in self.lost:
             if subject(limit, each.caller) == who and self._counts(rule, rule.lease or rule.period, each.at, now):
                 held += rule.cost(each.usage) * each.times
+        for kept in (*self.purses.values(), *self.chunks_lost):
+            if (kept.limit, kept.who) == (limit.name, who) and self._counts(rule, rule.period, kept.at, now):
+                held += kept.amount
         return held
+
+    def asked(self, process: int, limit: RateLimit, caller: Caller, at: int) -> None:
+        """A process has charged a limit, and may have taken a chunk of it."""
+        if self.rule(limit).chunked:
+            who = subject(limit, caller)
+            self.purses[process, limit.name, who] = Kept(limit.name, who, at, _kept(limit))
+
+    def lose_chunks(self, limit: RateLimit, caller: Caller, at: int, times: int) -> None:
+        """Commits may have taken a chunk, or may not have given one back."""
+        if self.rule(limit).chunked:
+            self.chunks_lost.append(Kept(limit.name, subject(limit, caller), at, times * _kept(limit)))
 
     def least(self, limit: RateLimit, caller: Caller, now: int) -> int:
         """The least that the limit must hold for this caller at ``now``."""
@@ -94,8 +136,8 @@ class Ledger:
         estimate, actual = rule.cost(each.estimate), rule.used(each.actual or each.estimate)
         ended = each.settled_at is not None and each.settled_at <= now
         if each.settled_at is not None and each.settled_at - each.at >= self.lease_seconds * SECOND:
-            # Others were let in for what it held no more, and may by the store's clock have come after its end.
-            ended = each.settled_at <= now - SLACK
+            # It held no more, so until its end was charged others were let in for that.
+            ended = each.settled_by is not None and each.settled_by < now
         runs = not ended and not each.crashed and now - each.at < self.lease_seconds * SECOND
         if rule.limit.kind == "concurrency":
             return int(runs)
@@ -124,17 +166,22 @@ class Ledger:
         return spent if corrected else held + spent
 
     def _counts(self, rule: Rule, period: Window | Day, at: int, now: int) -> bool:
-        if isinstance(rule.period, Day) and (days := {rule.period.bucket(at), rule.period.bucket(now)}) != {
-            rule.period.bucket(now)
-        }:
-            # Who asks about midnight may not know yet that it has passed, or that the store's clock has stepped back.
-            return abs(rule.period.leaves(min(days)) - now) < SLACK
+        if isinstance(rule.period, Day) and rule.period.bucket(at) < rule.period.bucket(now):
+            return False  # of a later day: charged meanwhile, or before the store's clock stepped back
         return isinstance(period, Day) or now < at + period.length + period.width
 
 
 def subject(limit: RateLimit, caller: Caller) -> str | None:
     """Whom the limit counts."""
-    return {"key": caller.key_id, "user": caller.user, "tenant": caller.tenant, "global": ""}[limit.per]
+    match limit.per:
+        case "key":
+            return caller.key_id
+        case "user":
+            return caller.user
+        case "tenant":
+            return caller.tenant
+        case _:
+            return ""
 
 
 def _inside(rule: Rule, at: int, now: int) -> bool:
@@ -142,6 +189,10 @@ def _inside(rule: Rule, at: int, now: int) -> bool:
     if isinstance(rule.period, Day):
         return rule.period.bucket(at) == rule.period.bucket(now)
     return now - at < rule.period.length
+
+
+def _kept(limit: RateLimit) -> int:
+    return limit.amount // CHUNK + (limit.amount - 1) // OWED
 
 
 def _length(period: Window | Day) -> int:

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.evaluation.data import FOLDS, read_sources
+from tests.evaluation.data import FOLDS, THIRDS, read_sources
 from tests.evaluation.disguises import DISGUISES, hidden
 from tests.evaluation.grammar import GRAMMAR, Grammar
 
@@ -40,9 +40,14 @@ def test_sources_are_told_by_what_most_of_their_rows_are(tmp_path):
     assert all(0 <= source.fold < len(FOLDS) for source in sources)
 
 
-def test_no_source_is_in_two_folds():
-    names = [name for fold in FOLDS for name in fold]
+@pytest.mark.parametrize("groups", [FOLDS, THIRDS], ids=["folds", "thirds"])
+def test_no_source_is_left_out_twice(groups):
+    names = [name for group in groups for name in group]
     assert len(names) == len(set(names))
+
+
+def test_both_stages_leave_the_same_sources_out():
+    assert {name for group in THIRDS for name in group} == {name for group in FOLDS for name in group}
 
 
 def test_a_sample_is_the_same_each_time_and_of_each_label(tmp_path):

@@ -5,7 +5,7 @@ from array import array
 
 import pytest
 
-from shared.guards.classifier import MODEL, Classifier, load_classifier, log_odds, probability
+from shared.guards.classifier import MODEL, Classifier, load_classifier, load_models, log_odds, probability, scored
 from shared.guards.injection import InjectionGuard
 from shared.guards.inspection import Armed
 from shared.guards.linear import BLOCK, BUCKETS, WINDOW, LinearModel, word_features
@@ -87,6 +87,13 @@ def test_a_guard_without_its_weights_says_that_it_did_not_run(tmp_path, fail, st
     assert inspection.verdict == verdict
     run = inspection.runs[0]
     assert (run.guard, run.status, run.bytes_seen) == ("injection", status, 0)
+
+
+def test_two_guards_share_the_weights_and_what_they_say_of_a_text():
+    assert load_models() is load_models(MODEL)
+    text, models = canonicalise("What is a good recipe for apple pie?"), load_models()
+    assert scored(text, models["user"]) is scored(text, models["user"])
+    assert scored(text, models["user"]) != scored(text, models["tool"])
 
 
 def test_windows_cover_every_word_and_overlap():

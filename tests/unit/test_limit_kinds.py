@@ -66,6 +66,14 @@ def test_tokens_are_reserved_and_then_corrected_to_what_was_used(world: World) -
     assert limiter.reserve(CALLER, "default", of(70)).limits[0].remaining == 0
 
 
+def test_a_correction_lies_where_the_charge_lay(world: World) -> None:
+    limiter = world.limiter(TOKENS)
+    first = limiter.reserve(CALLER, "default", of(90))
+    world.clock.advance(20)
+    limiter.settle(first, of(30))
+    assert [n for fields, _ in world.store.documents.values() for n in counts_in(fields).values() if n] == [30]
+
+
 def test_more_than_was_reserved_is_charged_all_the_same(world: World) -> None:
     limiter = world.limiter(TOKENS)
     limiter.settle(limiter.reserve(CALLER, "default", of(50)), of(120))
@@ -100,6 +108,7 @@ def test_calls_at_once_are_counted_until_they_end(world: World) -> None:
     assert caught.value.retry_after <= 1, "a call may end at any time"
     assert "2 calls at once" in caught.value.message
     limiter.settle(first, of(0))
+    assert world.charged() == 1
     world.clock.advance(1)
     assert admits(limiter, of(0))
 
@@ -219,8 +228,19 @@ def test_a_chunk_that_is_left_is_given_back_when_its_bucket_is_over(world: World
     assert world.charged() > 100
     world.clock.advance(6)
     limiter.reserve(CALLER, "default", Usage())
+    assert world.store.written > 1, "another bucket needs a chunk of its own"
     assert world.charged() <= 101 + 100
     assert sum(admits(world.limiter(TENANT), Usage()) for _ in range(20)) == 20
+
+
+def test_what_is_left_of_a_chunk_is_given_back_once(world: World) -> None:
+    limiter = world.limiter(TENANT)
+    for _ in range(100):
+        limiter.reserve(CALLER, "default", Usage())
+    for _ in range(4):  # the first of which takes another chunk, since so many came before
+        world.clock.advance(6)
+        limiter.reserve(CALLER, "default", Usage())
+    assert world.charged() == 104
 
 
 def test_processes_with_chunks_never_let_more_through_together_and_leave_little(world: World) -> None:

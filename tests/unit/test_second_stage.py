@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from array import array
 from collections.abc import Mapping
@@ -327,3 +328,19 @@ def test_a_backtest_says_what_it_would_change() -> None:
         3,
         {f"second_stage/{KIND}": 3},
     )
+
+
+def test_scan_and_backtest_run_it_from_the_policy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(encoder, "shipped_encoder", Judge)
+    on = policy(tmp_path, "guards: {injection: {mode: off}, second_stage: {mode: enforce, unsure_from: {user: 0}}}")
+    monkeypatch.setenv("WARDGATE_POLICY", str(on))
+    assert main(["scan", PLAIN]) == 0
+    assert main(["scan", EVIL]) == 1
+    assert f"second_stage  {KIND}" in capsys.readouterr().out
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"id": 1, "text": EVIL}))
+    off = tmp_path / "off.yaml"
+    off.write_text("guards: {injection: {mode: off}}")
+    assert main(["policy", "backtest", str(off), "--jsonl", str(tmp_path / "rows.jsonl")]) == 1, "a verdict changes"
+    assert f"second_stage/{KIND}" in capsys.readouterr().out
