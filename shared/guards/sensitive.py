@@ -104,10 +104,10 @@ class SensitiveGuard:
         }
         self._enforced = policy.mode == "enforce"
         self._of = {rule.id: rule for rule in rules}
-        self._alone = RuleSet([_rule(rule, rule.pattern) for rule in rules if rule.words is None])
+        self._alone = RuleSet([_rule(rule, rule.pattern) for rule in rules if rule.words is None], later=True)
         needing = [rule for rule in rules if rule.words is not None]
-        self._needing = RuleSet([_rule(rule, rule.pattern) for rule in needing])
-        self._words = RuleSet([_rule(rule, rule.words or "") for rule in needing])
+        self._needing = RuleSet([_rule(rule, rule.pattern) for rule in needing], later=True)
+        self._words = RuleSet([_rule(rule, rule.words or "") for rule in needing], later=True)
         self._patterns = {rule.id: scanner(f"(?i){rule.pattern}") for rule in needing}
 
     def clears(self, joined: str) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import re2  # type: ignore[import-untyped]  # ships no types
 
+from shared.later import Later
 from shared.text.lexicon import ORDERS, OTHER_SCRIPTS, PARTICLES, WORDS
 
 _PLANTED = b"\x1f"
@@ -101,14 +103,15 @@ def _compiled(patterns: Mapping[str, str]) -> _Look:
     return _Look(compiled, tuple(patterns))
 
 
-_LOOKS = tuple(_compiled(patterns) for patterns in _PATTERNS)
+_LOOKS = tuple(Later(partial(_compiled, patterns)) for patterns in _PATTERNS)
 
 
 def triggered(text: str) -> frozenset[str]:
     """The disguises that ``text`` may wear; all that a look knows if it failed."""
     encoded = text.encode() + _PLANTED
     names: list[str] = []
-    for look in _LOOKS:
+    for compiled in _LOOKS:
+        look = compiled()
         found = look.patterns.Match(encoded)
         if found is None or len(look.names) not in found:
             names += look.names
