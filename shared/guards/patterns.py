@@ -149,12 +149,21 @@ class RuleSet:
 
     def find_in(self, text: Planted, most: int | None = None) -> Iterator[Match]:
         """``find`` in a text that several sets read."""
+        for _, matches in self._by_rule(text, most):
+            yield from matches
+
+    def by_rule(self, text: str) -> Iterator[tuple[Rule, Iterator[Match]]]:
+        """``find``, a rule at a time, so that one of which enough is known can be left for the next."""
+        yield from self._by_rule(Planted(text), None)
+
+    def _by_rule(self, text: Planted, most: int | None) -> Iterator[tuple[Rule, Iterator[Match]]]:
         matching = self._matching_in(text)
         if len(matching) > 1:
             encoded = self._read(text)[: -len(_PLANTED)]
+            is_ascii = encoded.isascii()
             for index in sorted(matching):
                 if index != self._planted:
-                    yield from self._spans(index, encoded, encoded.isascii(), most)
+                    yield self.rules[index], self._spans(index, encoded, is_ascii, most)
 
     def _matching(self, text: str) -> list[int]:
         return self._matching_in(Planted(text))
@@ -189,7 +198,10 @@ class RuleSet:
         group = 1 if pattern.groups else 0
         counted_bytes = counted_characters = position = found = 0
         while (match := pattern.search(encoded, position)) and (most is None or found < most):
-            start, end = match.span(group if match.start(group) >= 0 else 0)
+            begins = match.start()
+            start, end = match.span(group)
+            if start < 0:
+                start, end = match.span()
             if self._bytewise and not is_ascii:
                 start, end = _character(encoded, start), _next_character(encoded, end - 1)
             if is_ascii:
@@ -199,7 +211,7 @@ class RuleSet:
                 counted_bytes = start
                 yield Match(rule, counted_characters, counted_characters + len(encoded[start:end].decode()))
             found += 1
-            position = _next_character(encoded, match.start())
+            position = begins + 1 if is_ascii else _next_character(encoded, begins)
 
 
 def _character(encoded: bytes, position: int) -> int:

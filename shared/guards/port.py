@@ -227,8 +227,5 @@ class GuardRun(Struct, frozen=True):
 
 def verdict_of(findings: Sequence[Finding]) -> Verdict:
     """The gravest consequence of the enforced findings; findings in monitor mode never count."""
-    gravest = 0
-    for finding in findings:
-        if finding.enforced:
-            gravest = max(gravest, VERDICTS.index(finding.action))
-    return VERDICTS[gravest]
+    actions = {finding.action for finding in findings if finding.enforced}
+    return VERDICTS[max(map(VERDICTS.index, actions), default=0)]

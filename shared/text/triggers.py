@@ -9,7 +9,7 @@ from typing import NamedTuple
 import re2  # type: ignore[import-untyped]  # ships no types
 
 from shared.later import Later
-from shared.text.lexicon import WORDS
+from shared.text.lexicon import ORDERS, OTHER_SCRIPTS, PARTICLES, WORDS
 
 _PLANTED = b"\x1f"
 """Given to the set with every text, since it answers None both for "no match" and for its own failure."""
@@ -49,11 +49,14 @@ SCRAMBLED = frozenset(word for word in WORDS if len(word) >= 5 and word != "cont
 
 SCRAMBLED_PATTERN = rf"\b(?:{'|'.join(sorted(map(_scrambled, SCRAMBLED)))})\b"
 
+_TURNED = ORDERS | {word for word in PARTICLES if len(word) > 3} | {"and", "the", "you"}
+"""Of short words only those that are no words the other way round."""
+
 _PATTERNS = (
     {
         "typos": SCRAMBLED_PATTERN,
-        "rot13": rf"\b(?:{_shifted(WORDS)})\b",
-        "reversed": rf"\b(?:{_turned(WORDS)})\b",
+        "rot13": rf"\b(?:{_shifted(_TURNED)})\b",
+        "reversed": rf"\b(?:{_turned(_TURNED)})\b|{_turned(OTHER_SCRIPTS)}",
     },
     {
         "url": r"%[0-9a-f]{2}|(?:=[0-9A-F]{2}){3}",
