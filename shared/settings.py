@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from shared.errors import ConfigurationError, Fault
 from shared.stores.secrets import Secret
@@ -18,8 +19,7 @@ from shared.stores.secrets import Secret
 Environment = Literal["development", "production"]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """Where a function finds what it needs. Fields name their environment variable."""
 
     environment: Environment
@@ -82,7 +82,7 @@ class Settings:
     upstream_model: str | None
     """``UPSTREAM_MODEL``. The model to ask for there; default: the name the caller used."""
 
-    upstream_api_key: Secret | None = field(repr=False)
+    upstream_api_key: Secret | None
     """``UPSTREAM_API_KEY``. The key for ``UPSTREAM_URL``."""
 
 

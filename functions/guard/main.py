@@ -8,6 +8,7 @@ from flask import Request, Response
 from shared.gateway.assemble import assemble, import_adapters
 from shared.gateway.router import Gateway
 from shared.guards.tenants import Pipelines
+from shared.later import make_the_rest
 from shared.web.framework import answer_every_path
 from shared.web.start import faults_end_the_start, once, start
 
@@ -24,10 +25,19 @@ def _gateway() -> Gateway:
     return Gateway(assemble(_START, _PIPELINES))
 
 
+_make_the_rest = once(make_the_rest)
+
+
+def _answer(request: Request) -> Response:
+    answer = _gateway()(request)
+    answer.call_on_close(_make_the_rest)  # with the first answer: what it did not need, the next one may
+    return answer
+
+
 @functions_framework.http
 def guard(request: Request) -> Response:
     """Answer one request."""
-    return _gateway()(request)
+    return _answer(request)
 
 
-answer_every_path(lambda request: _gateway()(request))
+answer_every_path(_answer)

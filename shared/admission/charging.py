@@ -9,9 +9,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Struct, field
 
 from shared.admission.cells import SEQ, Changes, Charge, document
 from shared.admission.chunks import Purse
@@ -53,8 +53,7 @@ class Charged(msgspec.Struct, frozen=True):
     """When, in nanoseconds since the Unix epoch."""
 
 
-@dataclass(slots=True, eq=False)
-class Asked:
+class Asked(Struct, eq=False):
     """One request in a group, and what became of it: ``charged``, ``denial`` or ``failure``."""
 
     costs: tuple[int, ...]
@@ -70,8 +69,7 @@ class Asked:
     failure: Exception | None = None
 
 
-@dataclass(slots=True)
-class _Place:
+class _Place(Struct):
     """One counter in one commit."""
 
     counter: Counter

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from shared.admission.headers import rate_limit_headers
 from shared.admission.port import LimitExceeded, LimitState, used_up
@@ -35,8 +34,7 @@ class _Told(NamedTuple):
     message: str
 
 
-@dataclass(slots=True)
-class Denial:
+class Denial(Struct):
     """A denial as it was decided."""
 
     at: int

@@ -24,7 +24,6 @@ import hashlib
 import hmac
 import os
 import re
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,6 +34,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
 
 from shared.clock import Clock
+from shared.discreet import Discreet
 from shared.errors import BadRequest, Conflict, PreconditionFailed, StoreError
 from shared.identity.caller import Caller
 from shared.stores.documents import Delete, Document, DocumentStore, Write
@@ -57,14 +57,13 @@ _NONCE_BYTES = 12
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
-@dataclass(frozen=True, slots=True)
-class StoredAnswer:
+class StoredAnswer(Discreet, Struct, frozen=True):
     """An answer as it was given."""
 
     status: int
     content_type: str
-    body: bytes = field(repr=False)
-    receipt: str = field(default="", repr=False)
+    body: bytes
+    receipt: str = ""
     """The header that the answer had; empty where its receipt is in the body, or it had none."""
 
 
@@ -80,14 +79,13 @@ class _Keys(Struct, frozen=True):
     seal: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Handle:
+class Handle(Discreet, Struct, frozen=True):
     """An attempt that has to be ended by ``finish``, ``fail`` or ``abandon``."""
 
     path: str
     updated_at: int
     free_attempts: int
-    keys: _Keys = field(repr=False)
+    keys: _Keys
 
 
 class Fresh(Struct, frozen=True):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from shared.admission.cells import Changes
 from shared.admission.charging import Asked, Charged, Charging, log_unchanged
@@ -55,8 +55,7 @@ class _Requested(NamedTuple):
     asked: Asked
 
 
-@dataclass(slots=True)
-class _Kept:
+class _Kept(Struct):
     """What ``settle`` needs of a reservation."""
 
     limiter: Limiter

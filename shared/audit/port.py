@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from shared.discreet import Discreet
 from shared.errors import StoreUnavailable
 from shared.guards.port import Finding, GuardRun
 from shared.identity.caller import Caller
@@ -17,8 +17,7 @@ failed upstream; cancelled by the client hanging up; replayed for an ``Idempoten
 the kill switch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interaction:
+class Interaction(Discreet, Struct, frozen=True):
     """One request as the trail remembers it. Texts are given here and leave only as keyed hashes."""
 
     request_id: str
@@ -30,17 +29,17 @@ class Interaction:
     """Nanoseconds since the Unix epoch."""
 
     ended_at: int
-    prompt: str | None = field(default=None, repr=False)
+    prompt: str | None = None
     """All text of the request, canonically joined; only its HMAC and length are kept."""
 
-    answer: str | None = field(default=None, repr=False)
+    answer: str | None = None
     """All text of the answer as it was returned; only its HMAC and length are kept."""
 
-    kept_prompt: str | None = field(default=None, repr=False)
-    kept_answer: str | None = field(default=None, repr=False)
+    kept_prompt: str | None = None
+    kept_answer: str | None = None
     """Of both what a sealed copy may hold: no secret and no personal data on which a guard acted."""
 
-    user: str | None = field(default=None, repr=False)
+    user: str | None = None
     """The end user; only its HMAC is kept."""
 
     model: str | None = None
@@ -71,8 +70,7 @@ class Interaction:
     """Where the beginning of a streamed answer stands in the trail."""
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Discreet, Struct, frozen=True):
     """A request whose answer is about to be streamed, as far as it is known; fields as in ``Interaction``."""
 
     request_id: str
@@ -80,8 +78,8 @@ class Started:
     caller: Caller
     policy_digest: str
     started_at: int
-    prompt: str | None = field(default=None, repr=False)
-    user: str | None = field(default=None, repr=False)
+    prompt: str | None = None
+    user: str | None = None
     model: str | None = None
     stream: bool = True
     admission_seq: int | None = None

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -34,8 +33,7 @@ class Counted(Struct, frozen=True):
     last_at: int
 
 
-@dataclass(slots=True)
-class _Window:
+class _Window(Struct):
     since: int
     count: int = 0
     first_at: int = 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from shared.identity.caller import Caller
 
 
-@dataclass(slots=True)
-class Call:
+class Call(Struct):
     """Who calls, and by which ids the call is known."""
 
     request_id: str

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from shared.admission.port import Reservation, Unknown, Usage
 from shared.admission.usage import uncounted, used
 from shared.audit.port import Decision, Interaction, Recorded, Started, TurnedAway, Unacknowledged
+from shared.discreet import Discreet
 from shared.errors import ApiError, ContentFiltered, ServiceUnavailable, StoreError
 from shared.gateway.call import Call
 from shared.gateway.services import Services
@@ -22,8 +23,7 @@ from shared.switch.switch import CallKilled
 from shared.web.log import log
 
 
-@dataclass(slots=True)
-class Exchange:
+class Exchange(Discreet, Struct):
     """Collects what becomes known of an interaction until it ends.
 
     ``end`` or ``fail`` must be reached on every way out; a second call does nothing, so that a last
@@ -59,10 +59,10 @@ class Exchange:
     answer_bytes: int | None = None
     """What the model has said so far; None until it says something."""
 
-    prompt: str | None = field(default=None, repr=False)
-    answer: str | None = field(default=None, repr=False)
-    kept_prompt: str | None = field(default=None, repr=False)
-    kept_answer: str | None = field(default=None, repr=False)
+    prompt: str | None = None
+    answer: str | None = None
+    kept_prompt: str | None = None
+    kept_answer: str | None = None
     """What a sealed copy may hold of them."""
 
     bytes_sent: int | None = None

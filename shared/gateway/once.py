@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 
 import msgspec
 from flask import Request
+from msgspec import Struct, field
 
 from shared.admission.idempotency import MAX_ANSWER_BYTES, Handle, Idempotency, Replay, Retry, StoredAnswer
+from shared.discreet import Discreet
 from shared.errors import ApiError
 from shared.identity.caller import Caller
 from shared.stores.secrets import Secret
 from shared.web.responses import error_body
 
 
-@dataclass(slots=True)
-class Once:
+class Once(Discreet, Struct):
     """One attempt at a request. Ends exactly once: ``answered``, ``refused`` or ``interrupted``."""
 
     _idempotency: Idempotency
@@ -24,7 +24,7 @@ class Once:
     paid: bool = False
     """An earlier attempt was charged and gave no answer, so this one is not charged again."""
 
-    _streamed: list[bytes] = field(default_factory=list, repr=False)
+    _streamed: list[bytes] = field(default_factory=list)
     _streamed_bytes: int = 0
 
     @classmethod

@@ -8,6 +8,7 @@ judges what is said in other words.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 
 from msgspec import Struct
 
@@ -16,7 +17,7 @@ from shared.guards.classifier import Classifier, load_classifier
 from shared.guards.injection_rules import TOGETHER
 from shared.guards.injection_rules.rule import InjectionRule
 from shared.guards.owasp import PROMPT_INJECTION
-from shared.guards.patterns import RuleSet, planted
+from shared.guards.patterns import Planted, RuleSet, tells_capitals
 from shared.guards.port import Channel, Context, Finding, JoinedReader, Reach
 from shared.policy.types import InjectionPolicy, Thresholds
 from shared.text.canonical import Text
@@ -76,7 +77,7 @@ class InjectionRules:
 
     def _in_view(self, view: View, channel: Channel, most: int | None) -> Iterator[Sign]:
         plain = words(view)
-        shown = {"text": (view, planted(view.text)), "words": (plain, planted(plain.text))}
+        shown = {"text": (view, Planted(view.text)), "words": (plain, Planted(plain.text))}
         is_ascii = view.text.isascii()
         for group in self._groups:
             if (group.channels is not None and channel not in group.channels) or (is_ascii and group.other_scripts):
@@ -112,12 +113,16 @@ class _Group(Struct, frozen=True):
 
 
 def _groups(rules: Sequence[InjectionRule]) -> Iterator[_Group]:
-    """Those that say enough everywhere, and those that do in documents only."""
-    for channels in (None, frozenset({"document", "tool"})):
-        some = [rule for rule in rules if (rule.score_in("user") >= THRESHOLD) == (channels is None)]
+    """Those that say enough everywhere, and those that do in documents only; and apart those that tell capitals."""
+    for channels, capitals in product((None, frozenset({"document", "tool"})), (False, True)):
+        some = [
+            rule
+            for rule in rules
+            if (rule.score_in("user") >= THRESHOLD) == (channels is None) and tells_capitals(rule.pattern) == capitals
+        ]
         if some:
             yield _Group(
-                RuleSet(some, bytewise=all(rule.pattern.isascii() for rule in some)),
+                RuleSet(some, bytewise=all(rule.pattern.isascii() for rule in some), later=True),
                 {rule.id: rule for rule in some},
                 some[0].reads,
                 channels,

@@ -17,6 +17,8 @@ from __future__ import annotations
 import math
 import re
 from array import array
+from collections.abc import Mapping
+from itertools import accumulate, islice, repeat
 from typing import NamedTuple
 from zlib import crc32
 
@@ -71,13 +73,9 @@ class Window(NamedTuple):
     """As log odds."""
 
 
-class _Weighed(NamedTuple):
-    """A word with the sum of its own weights."""
-
-    key: bytes
-    checksum: int
-    weight: int
-    features: int
+_Weighed = tuple[bytes, int, int, int]
+"""A word's key, the key's checksum, the sum of its own weights and their number: a tuple, since a long text of words
+that were never met makes thousands of them."""
 
 
 class LinearModel:
@@ -102,21 +100,21 @@ class LinearModel:
         words = WORD.findall(text)
         if not words:
             return []
-        weighed = {word: self._known.get(word) or self._weigh(word) for word in set(words)}
-        read = [weighed[word] for word in words]
-        keys = [word.key for word in read]
-        pairs = list(map(crc32, keys, (FIRST_PAIR, *[word.checksum for word in read[:-1]])))
-        triples = list(map(crc32, keys, (FIRST_TRIPLE, *pairs[:-1])))
-        weight_of = self._weights.__getitem__
+        key_of, checksum_of, weight_of, features_of = self._weighed(set(words))
+        keys = list(map(key_of.__getitem__, words))
+        pairs = list(map(crc32, keys, [FIRST_PAIR, *map(checksum_of.__getitem__, words)]))
+        triples = map(crc32, keys, [FIRST_TRIPLE, *pairs])
+        pair_buckets, triple_buckets = [pair & _MASK for pair in pairs], [triple & _MASK for triple in triples]
+        bucket_weight = self._weights.__getitem__
         weights: list[int] = []
         counts: list[int] = []
         different: list[int] = []
         for start in range(0, len(words), BLOCK):
             end = start + BLOCK
-            own = [weighed[word] for word in set(words[start:end])]
-            joined = [*{pair & _MASK for pair in pairs[start:end]}, *{triple & _MASK for triple in triples[start:end]}]
-            weights.append(sum([word.weight for word in own]) + sum(map(weight_of, joined)))
-            counts.append(sum([word.features for word in own]) + len(joined))
+            own = set(words[start:end])
+            joined = [*set(pair_buckets[start:end]), *set(triple_buckets[start:end])]
+            weights.append(sum(map(weight_of.__getitem__, own)) + sum(map(bucket_weight, joined)))
+            counts.append(sum(map(features_of.__getitem__, own)) + len(joined))
             different.append(len(own))
         return [
             Window(
@@ -132,16 +130,52 @@ class LinearModel:
         """The same weights with another bias."""
         return LinearModel(self._weights, self._scale, self._bias + by)
 
-    def _weigh(self, word: str) -> _Weighed:
-        read = word_features(word)
-        weight = sum([self._weights[bucket] for bucket in read.buckets])
-        weighed = _Weighed(read.key, read.checksum, weight, len(read.buckets))
-        # Only letters and few of them, or signs, are remembered: no key or token outlives its request.
-        if len(word) <= _LONGEST_KNOWN and (word.isalpha() or not word[0].isalnum()):
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[word] = weighed
+    def _weighed(self, words: set[str]) -> tuple[dict[str, bytes], dict[str, int], dict[str, int], dict[str, int]]:
+        """For each of the words its key, the key's checksum, the sum of its own weights and their number."""
+        known = self._known
+        weighed = {word: met for word in words if (met := known.get(word)) is not None}
+        if len(weighed) < len(words):
+            weighed |= self._weigh([word for word in words if word not in weighed])
+        keys, checksums, weights, features = zip(*weighed.values(), strict=True)
+        return (
+            dict(zip(weighed, keys, strict=True)),
+            dict(zip(weighed, checksums, strict=True)),
+            dict(zip(weighed, weights, strict=True)),
+            dict(zip(weighed, features, strict=True)),
+        )
+
+    def _weigh(self, words: list[str]) -> dict[str, _Weighed]:
+        """Words that were not met before, all at once: most of what a word costs is the way to it."""
+        grams: list[bytes] = []
+        read: list[tuple[str, bytes, int]] = []
+        for word in words:
+            lower = word.lower()
+            grams += _characters(lower)
+            read.append((word, _key(lower), len(grams)))
+        bucket_weight = self._weights.__getitem__
+        buckets = [checksum & _MASK for checksum in map(crc32, grams, repeat(_CHARACTERS))]
+        sums = list(accumulate(map(bucket_weight, buckets), initial=0))
+        weighed: dict[str, _Weighed] = {}
+        first = 0
+        for word, key, end in read:
+            checksum = crc32(key)
+            weight = bucket_weight(checksum & _MASK) + sums[end] - sums[first]
+            weighed[word] = (key, checksum, weight, 1 + end - first)
+            first = end
+        self._remember(weighed)
         return weighed
+
+    def _remember(self, weighed: Mapping[str, _Weighed]) -> None:
+        """Only letters and few of them, or signs, are remembered: no key or token outlives its request."""
+        kept = {
+            word: each
+            for word, each in weighed.items()
+            if len(word) <= _LONGEST_KNOWN and (word.isalpha() or not word[0].isalnum())
+        }
+        if len(self._known) + len(kept) > _MOST_KNOWN:
+            self._known = dict(islice(kept.items(), _MOST_KNOWN))  # another thread may still read the one before
+        else:
+            self._known.update(kept)
 
 
 def starts(words: int) -> range:
@@ -152,26 +186,26 @@ def starts(words: int) -> range:
 def word_features(word: str) -> WordFeatures:
     """The features that a word brings wherever it stands."""
     lower = word.lower()
-    digits = lower.isdigit()
-    key = b"0 " if digits else f"{_shape(lower)} ".encode()
+    key = _key(lower)
     checksum = crc32(key)
-    buckets = [checksum & _MASK]
-    if lower[0].isalnum() and not digits:
-        buckets += _of_characters(f"<{lower}>")
-    return WordFeatures(key, checksum, tuple(buckets))
+    buckets = (checksum, *map(crc32, _characters(lower), repeat(_CHARACTERS)))
+    return WordFeatures(key, checksum, tuple([bucket & _MASK for bucket in buckets]))
 
 
-def _of_characters(framed: str) -> list[int]:
-    """The buckets of a word's n-grams of characters."""
+def _key(lower: str) -> bytes:
+    """What stands for a word in lower case: its inner letters in order, since readers do without their order."""
+    if len(lower) > 3 and lower.isalpha():
+        return f"{lower[0]}{''.join(sorted(lower[1:-1]))}{lower[-1]} ".encode()
+    return b"0 " if lower.isdigit() else f"{lower} ".encode()
+
+
+def _characters(lower: str) -> list[bytes]:
+    """The n-grams of a word's characters; none of a number's, or of signs."""
+    if lower.isdigit() or not lower[0].isalnum():
+        return []
+    framed = f"<{lower}>"
     if framed.isascii():  # a byte each: cut after encoding, which halves the time
         data = framed.encode()
-        return [crc32(data[at : at + 4], _CHARACTERS) & _MASK for at in range(max(len(data) - 3, 1))]
+        return [data[at : at + 4] for at in range(max(len(data) - 3, 1))]
     size = 2 if max(framed) >= _UNSPACED else 4
-    return [crc32(framed[at : at + size].encode(), _CHARACTERS) & _MASK for at in range(max(len(framed) - size + 1, 1))]
-
-
-def _shape(lower: str) -> str:
-    """``lower`` with its inner letters in order, since readers do without their order."""
-    if len(lower) < 4 or not lower.isalpha():
-        return lower
-    return f"{lower[0]}{''.join(sorted(lower[1:-1]))}{lower[-1]}"
+    return [framed[at : at + size].encode() for at in range(max(len(framed) - size + 1, 1))]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import re2  # type: ignore[import-untyped]  # ships no types
 from msgspec import Struct
@@ -20,6 +21,7 @@ from msgspec.structs import replace
 from shared.guards.addresses import DEFANGED, RUNNING, Address, Hosts, named, read_address
 from shared.guards.owasp import INSECURE_OUTPUT_HANDLING
 from shared.guards.port import Action, Background, Context, Finding, Reach, growing
+from shared.later import Later
 from shared.models.wire import DeveloperMessage, Message, SoleTextPart, SystemMessage, TextPart, UserMessage
 from shared.policy.types import LinksRule
 from shared.text.canonical import Text
@@ -102,7 +104,7 @@ class LinkGuard:
         options = re2.Options()
         options.case_sensitive = False
         self._trigger = re2.compile(_TRIGGER.encode(), options)
-        self._places = re2.compile(_PLACES.encode(), options)
+        self._places = Later(partial(re2.compile, _PLACES.encode(), options))
         self._hosts = Hosts(policy.hosts)
         self._schemes = frozenset(policy.schemes)
         self._trust = frozenset(policy.trust)
@@ -139,7 +141,7 @@ class LinkGuard:
     def _anywhere(self, text: str, since: int) -> Iterator[_Place]:
         encoded = text.encode()
         at, start = len(text[:since].encode()), since
-        for match in self._places.finditer(encoded, at):
+        for match in self._places().finditer(encoded, at):
             group = next(number for number in (1, 2, 3) if match.start(number) != -1)
             first, last = match.span(group)
             start += len(encoded[at:first].decode())

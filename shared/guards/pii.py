@@ -16,6 +16,9 @@ from shared.policy.types import PiiRule
 MOST = 350
 """Characters of the longest e-mail address (RFC 5321: 64, ``@``, 255) and then some."""
 
+MOST_CANDIDATES = 3000
+"""Of one rule in one prompt: more than a table of 32 kB holds that lists one card or account a line."""
+
 _GROUPED = 64
 """Characters of the longest number that is written in groups: a telephone's 15 digits with what stands between."""
 
@@ -47,7 +50,9 @@ def _id(
     """A rule for a number of a register, checked by a module of python-stdnum."""
     written = f"{_NOT_IN_NUMBER}((?-i:{pattern})){END}"
     rule_id = f"pii.{kind}" + (f".{name}" if name else "")
-    return SensitiveRule(rule_id, kind, written, score, check.by(module), words, matches=examples, passes=passes)
+    return SensitiveRule(
+        rule_id, kind, written, score, check.by(module), words=words, cost=1, matches=examples, passes=passes
+    )
 
 
 _NATIONAL = (
@@ -167,8 +172,8 @@ _NATIONAL = (
         "uk_nino",
         f"{_NOT_IN_NUMBER}((?-i:[A-Z]{{2}} ?[0-9]{{2}} ?[0-9]{{2}} ?[0-9]{{2}} ?[A-D])){END}",
         0.9,
-        check.nino,
-        _words("national insurance", "nino", "ni number", "ni no"),
+        sift=check.nino,
+        words=_words("national insurance", "nino", "ni number", "ni no"),
         matches=("NI number: AB 12 34 56 C", "National Insurance AB123456C"),
         passes=("AB123456C", "NINO BG123456C"),
     ),
@@ -180,7 +185,7 @@ RULES: tuple[SensitiveRule, ...] = (
         "email",
         r"(?:^|[^A-Za-z0-9._%+'-])([A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,24})" + END,
         0.95,
-        check.email,
+        sift=check.email,
         matches=("Write to ann.lee+x@mail.example.co.uk.", "<bob@corp.com>"),
         passes=("git@github.com:o/r.git", "image@2x.png", "a@b", "@example.com", "x..y@corp.com"),
     ),
@@ -190,7 +195,7 @@ RULES: tuple[SensitiveRule, ...] = (
         r"(?:^|[^0-9A-Za-z])(\+[1-9](?:[ .()/-]{0,3}[0-9]){6,14})(?:$|[^0-9])",
         0.95,
         check.international_phone,
-        costly=True,
+        cost=12,
         matches=("+49 (0)30 901820", "Ring +442083661177 at 9", "+1 (415) 555-2671", "+33 1 42 68 53 00 12"),
         passes=("1+1234567", "+999 1234567", "a total of +12 345"),
     ),
@@ -210,8 +215,9 @@ RULES: tuple[SensitiveRule, ...] = (
         _NOT_IN_NUMBER + r"(\(?[0-9](?:[ .()/-]{0,3}[0-9]){7,13})(?:$|[^0-9])",
         0.8,
         check.national_phone,
-        _PHONE_WORDS,
-        costly=True,
+        sift=check.not_dotted,
+        words=_PHONE_WORDS,
+        cost=30,
         matches=("Tel.: 030 901820", "call me on 020 8366 1177", "Handy 0151 23456789"),
         passes=("030 901820", "call http://169.254.169.254", "phone model 1234567 2345678, Nr. 12-34"),
     ),
@@ -219,10 +225,10 @@ RULES: tuple[SensitiveRule, ...] = (
         "pii.card",
         "card",
         _NOT_IN_NUMBER
-        + r"([0-9]{13,19}|[0-9]{4}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{4}|3[0-9]{3}[ -][0-9]{6}[ -][0-9]{4,5})"
+        + r"([2-6][0-9]{12,18}|[2-6][0-9]{3}(?:[ -][0-9]{4}){3}|3[0-9]{3}[ -][0-9]{6}[ -][0-9]{4,5})"
         + END,
         0.95,
-        check.card,
+        sift=check.card,
         matches=("4111 1111 1111 1111 12/27", "5500005555555559", "3782 822463 10005", "card:4012-8888-8888-1881"),
         passes=(
             "4111 1111 1111 1112",
@@ -237,7 +243,9 @@ RULES: tuple[SensitiveRule, ...] = (
         "iban",
         r"(?:^|[^A-Za-z0-9])((?-i:[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?))" + END,
         0.98,
-        check.iban,
+        check.by("iban"),
+        sift=check.iban,
+        cost=2,
         matches=("DE89 3704 0044 0532 0130 00 BIC COBADEFF", "IBAN GB82WEST12345698765432.", "NL91 ABNA 0417 1643 00"),
         passes=("DE89 3704 0044 0532 0130 01", "XX12 3456 7890 1234"),
     ),
@@ -247,6 +255,8 @@ RULES: tuple[SensitiveRule, ...] = (
         r"(?:^|[^0-9A-Za-z.])([0-9]{1,3}(?:\.[0-9]{1,3}){3})(?:$|[^0-9A-Za-z.]|\.(?:$|[^0-9A-Za-z]))",
         0.7,
         check.ip_address,
+        sift=check.not_private,
+        cost=1,
         matches=("from 8.8.8.8.", "81.2.69.142:443"),
         passes=("192.168.0.1", "version v1.2.3.4", "1.2.3.4.5", "999.1.1.1"),
     ),
@@ -256,6 +266,7 @@ RULES: tuple[SensitiveRule, ...] = (
         r"(?:^|[^0-9A-Za-z.:])([23][0-9a-f]{3}(?::[0-9a-f]{0,4}){2,7})(?:$|[^0-9A-Za-z:])",
         0.85,
         check.ip_address,
+        cost=1,
         matches=("2a00:1450:4001:81b::200e", "[2606:4700:4700::1111]"),
         passes=("fe80::1", "2024:11:27", "12:30:45"),
     ),
@@ -266,7 +277,7 @@ RULES: tuple[SensitiveRule, ...] = (
 def pii_guard(policy: PiiRule) -> SensitiveGuard:
     """The guard against personal data."""
     reach = growing(tail, context=CONTEXT, most=MOST)
-    return SensitiveGuard("pii", RULES, policy, most=MOST, reach=reach)
+    return SensitiveGuard("pii", RULES, policy, most=MOST, candidates=MOST_CANDIDATES, reach=reach)
 
 
 def tail(text: str) -> int:

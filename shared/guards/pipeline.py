@@ -110,6 +110,10 @@ class Pipeline:
         self._policy = policy
         self._allowed = AllowedPhrases(policy.allow)
         self._texts = tuple(text_guards(policy) if guards is None else guards)
+        directions: tuple[Direction, ...] = ("input", "output")
+        self._unbound = {direction: self._bound_to(None, direction) for direction in directions}
+        """What they are where nothing is known of a request."""
+
         output = None if policy.output.mode == "off" else OutputGuard(policy.output, policy.sizes.answer_characters)
         self.output: Armed[OutputGuard] = Armed("output", policy.output, _ANSWERS, output)
         schema = None if policy.schema.mode == "off" else SchemaGuard(policy.schema)
@@ -256,8 +260,12 @@ class Pipeline:
 
     def guards(self, direction: Direction, background: Background | None = None) -> tuple[Armed[Guard | Reviewer], ...]:
         """The guards over text of one direction, also those that are off, or have nothing to look for."""
-        armed = tuple(_bound(armed, background) for armed in self._texts if direction in armed.directions)
-        return armed if background is None else background.once(direction, lambda: armed)
+        if background is None:
+            return self._unbound[direction]
+        return background.once(direction, lambda: self._bound_to(background, direction))
+
+    def _bound_to(self, background: Background | None, direction: Direction) -> tuple[Armed[Guard | Reviewer], ...]:
+        return tuple(_bound(armed, background) for armed in self._texts if direction in armed.directions)
 
     def background(self, request: ChatRequest, system_prompt: str | None, masks: Masks | None = None) -> Background:
         """What guards are to know of a request when its answer comes; with a canary, if there is where to plant one."""

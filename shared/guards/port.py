@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
+
+from shared.discreet import Discreet
 
 if TYPE_CHECKING:  # the functions that only record findings load no text and none of its tables
     from shared.guards.masking import Masks
@@ -124,23 +125,22 @@ SEPARATOR = "\x1e"
 """Stands between joined texts: canonical text never holds it, so the joint is unambiguous."""
 
 
-@dataclass(frozen=True, slots=True)
-class Background:
+class Background(Discreet, Struct, frozen=True):
     """What is known of the request whose answer is inspected."""
 
     request: ChatRequest
     """As it went on to the model, but for what stands below."""
 
-    system_prompt: str | None = field(default=None, repr=False)
+    system_prompt: str | None = None
     """The policy's own, which the caller does not see."""
 
-    canary: str | None = field(default=None, repr=False)
+    canary: str | None = None
     """The random word that was planted in it."""
 
     masks: Masks | None = None
     """What stands for what in the request; None where nothing was masked."""
 
-    _known: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _known: dict[Any, Any] = field(default_factory=dict)
 
     def once(self, key: object, find_out: Callable[[], Known]) -> Known:
         """What ``find_out`` answers, which is asked once for each request. Not for several threads."""
@@ -227,8 +227,5 @@ class GuardRun(Struct, frozen=True):
 
 def verdict_of(findings: Sequence[Finding]) -> Verdict:
     """The gravest consequence of the enforced findings; findings in monitor mode never count."""
-    gravest = 0
-    for finding in findings:
-        if finding.enforced:
-            gravest = max(gravest, VERDICTS.index(finding.action))
-    return VERDICTS[gravest]
+    actions = {finding.action for finding in findings if finding.enforced}
+    return VERDICTS[max(map(VERDICTS.index, actions), default=0)]

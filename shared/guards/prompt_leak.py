@@ -14,13 +14,13 @@ from msgspec import Struct
 
 from shared.guards.owasp import SYSTEM_PROMPT_LEAKAGE
 from shared.guards.port import Background, Bindable, Context, Finding, Guard, growing
+from shared.later import Later
 from shared.policy.types import PromptLeakRule
 from shared.text.canonical import Text
 
 _SYLLABIC = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 """Scripts that are written without blanks, in which each character counts as a word."""
 
-_WORD = re.compile(rf"[{_SYLLABIC}]|[^\W_{_SYLLABIC}]+")
 _MOST_WORD = 48
 _MOST_GAP = 16
 """Characters of a word, and between two words, beyond which a run ends."""
@@ -34,8 +34,13 @@ class _Word(Struct, frozen=True):
     end: int
 
 
+@Later
+def _word() -> re.Pattern[str]:
+    return re.compile(rf"[{_SYLLABIC}]|[^\W_{_SYLLABIC}]+")
+
+
 def _words(text: str) -> list[_Word]:
-    return [_Word(match[0].casefold(), *match.span()) for match in _WORD.finditer(text)]
+    return [_Word(match[0].casefold(), *match.span()) for match in _word().finditer(text)]
 
 
 class PromptLeakGuard(Bindable):

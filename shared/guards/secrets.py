@@ -9,13 +9,16 @@ from shared.guards.secret_rules import KEY_HEAD, KEY_OPENING, KEY_OPENING_WIDTH,
 from shared.guards.sensitive import CONTEXT, SensitiveGuard, visible_run
 from shared.policy.types import SecretsRule
 
+MOST_CANDIDATES = 1000
+"""Of one rule in one prompt. Nobody needs to send so many keys, and each may be 128 characters to look at."""
+
 _HEAD = re2.compile(KEY_HEAD)
 
 
 def secrets_guard(policy: SecretsRule) -> SensitiveGuard:
     """The guard against secrets."""
     reach = growing(tail, context=CONTEXT, most=MOST_KEY)
-    return SensitiveGuard("secrets", RULES, policy, most=MOST, reach=reach)
+    return SensitiveGuard("secrets", RULES, policy, most=MOST, candidates=MOST_CANDIDATES, reach=reach)
 
 
 def tail(text: str) -> int:

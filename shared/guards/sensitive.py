@@ -7,15 +7,16 @@ span is found depends on the span, the character after it, and the ``CONTEXT`` c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
-import re2  # type: ignore[import-untyped]  # ships no types
 from msgspec import Struct
 
 from shared.guards.owasp import SENSITIVE_INFORMATION_DISCLOSURE as _OWASP
-from shared.guards.patterns import Rule, RuleSet
+from shared.guards.patterns import Match, Rule, RuleSet
 from shared.guards.port import Context, Finding, Reach
 from shared.policy.types import KindsRule
 from shared.text.canonical import Text
+from shared.text.scanning import image, scanner
 
 CONTEXT = 96
 """Characters before a value that may matter to it."""
@@ -34,8 +35,13 @@ START = "(?:^|[^A-Za-z0-9_-])"
 
 END = "(?:$|[^A-Za-z0-9])"
 
-_MOST_COSTLY = 100
-"""Costly checks in one prompt; what comes after so many is taken for what it looks like."""
+_MOST_WORK = 600
+"""What the checks of one prompt may cost together, in units of ``SensitiveRule.cost``; what comes after that is taken
+for what it looks like: the guard does not let pass what it has no time to check."""
+
+_MOST_TOLD = 100
+"""Findings of one rule in one prompt after which no more are looked for, where none of them is taken out of it: no
+more are told of one request anyway."""
 
 Check = Callable[[str, int, int], int]
 """Where the value that a pattern found at ``text[start:end]`` really ends; ``start`` where it is none."""
@@ -52,11 +58,16 @@ class SensitiveRule(Struct, frozen=True):
 
     score: float
     check: Check | None = None
+    """For a rule with ``cost``: asked only as long as the guard has time to."""
+
+    sift: Check | None = None
+    """Rules most candidates out before ``check``, in a microsecond or two, and is always asked."""
+
     words: str | None = None
     """A pattern that must match before the value, at most ``NEAR`` characters from it."""
 
-    costly: bool = False
-    """Whether ``check`` takes more than some microseconds."""
+    cost: int = 0
+    """What ``check`` takes at most, in units of some ten microseconds; 0 where it takes one or two."""
 
     matches: tuple[str, ...] = ()
     """Texts in which the rule must find its kind; read by its tests only."""
@@ -70,6 +81,8 @@ class SensitiveGuard:
 
     Args:
         most: The most characters of a value, unless its rule's check says otherwise.
+        candidates: How many of one rule are looked at in one prompt. If there are more, all that follows counts as one
+            value, so that nothing is let pass that was not looked at.
         reach: What the guard holds back; its context is ``CONTEXT``.
 
     Raises:
@@ -79,22 +92,23 @@ class SensitiveGuard:
     directions = frozenset({"input", "output"})
 
     def __init__(
-        self, name: str, rules: Sequence[SensitiveRule], policy: KindsRule, *, most: int, reach: Reach
+        self, name: str, rules: Sequence[SensitiveRule], policy: KindsRule, *, most: int, candidates: int, reach: Reach
     ) -> None:
         self.name = name
         self.reach = reach
         self._most = most
+        self._most_candidates = candidates
         self._actions = {
             direction: {rule.kind: policy.action(rule.kind, direction) for rule in rules}
             for direction in self.directions
         }
         self._enforced = policy.mode == "enforce"
         self._of = {rule.id: rule for rule in rules}
-        self._alone = RuleSet([_rule(rule, rule.pattern) for rule in rules if rule.words is None])
+        self._alone = RuleSet([_rule(rule, rule.pattern) for rule in rules if rule.words is None], later=True)
         needing = [rule for rule in rules if rule.words is not None]
-        self._needing = RuleSet([_rule(rule, rule.pattern) for rule in needing])
-        self._words = RuleSet([_rule(rule, rule.words or "") for rule in needing])
-        self._patterns = {rule.id: _compiled(rule.pattern) for rule in needing}
+        self._needing = RuleSet([_rule(rule, rule.pattern) for rule in needing], later=True)
+        self._words = RuleSet([_rule(rule, rule.words or "") for rule in needing], later=True)
+        self._patterns = {rule.id: scanner(f"(?i){rule.pattern}") for rule in needing}
 
     def clears(self, joined: str) -> bool:
         """Whether nothing in any of the joined texts looks like a candidate."""
@@ -105,17 +119,16 @@ class SensitiveGuard:
     def inspect(self, text: Text, context: Context) -> Sequence[Finding]:
         """What is found, in order."""
         found: dict[int, list[Finding]] = {}
-        actions = self._actions[context.direction]
         near: set[tuple[int, int]] = set()
-        allowance = _MOST_COSTLY if context.direction == "input" else len(text.original)
+        actions = self._actions[context.direction]
+        work = _Work() if context.direction == "input" else None  # each window over an answer must show the same
         for view in text.views:
-            for rule, start, end in self._candidates(view.text):
+            for rule, candidates in self._candidates(view.text):
                 if (action := actions[rule.kind]) == "off":
                     continue
-                if rule.check is not None and (allowance > 0 or not rule.costly):
-                    end = rule.check(view.text, start, end)
-                    allowance -= rule.costly
-                if end > start:
+                only_told = action == "flag" or not self._enforced
+                most = _MOST_TOLD if only_told and work is not None else None
+                for start, end in islice(self._values(rule, view.text, candidates, work), most):
                     span = view.span(start, end)
                     finding = Finding(self.name, rule.kind, _OWASP, span, rule.score, action, self._enforced)
                     found.setdefault(span[0], []).append(finding)
@@ -123,24 +136,59 @@ class SensitiveGuard:
                         near.add(span)
         return _told(found, near)
 
-    def _candidates(self, text: str) -> Iterator[tuple[SensitiveRule, int, int]]:
-        for match in self._alone.find(text):
-            yield self._of[match.rule.id], match.start, min(match.end, match.start + self._most)
-        if not self._needing.matches_any(text):
-            return
-        reached: dict[str, int] = {}
-        for words in self._words.find(text):
-            rule, base = self._of[words.rule.id], words.end - 1
-            near = text[base : words.end + NEAR + _WIDEST]
-            position = max(reached.get(rule.id, 0) - base, 0)
-            while (match := self._patterns[rule.id].search(near, position)) is not None:
+    def _values(
+        self, rule: SensitiveRule, text: str, candidates: Iterator[tuple[int, int]], work: _Work | None
+    ) -> Iterator[tuple[int, int]]:
+        """The candidates that are what they look like, or that there is no more time to check."""
+        for number, (start, end) in enumerate(candidates):
+            if work is not None and number == self._most_candidates:
+                yield start, len(text)
+                return
+            if rule.sift is not None:
+                end = rule.sift(text, start, end)
+            if rule.check is not None and end > start and (work is None or work.covers(rule.cost)):
+                end = rule.check(text, start, end)
+            if end > start:
+                yield start, end
+
+    def _candidates(self, text: str) -> Iterator[tuple[SensitiveRule, Iterator[tuple[int, int]]]]:
+        """What looks like a value, a rule at a time."""
+        for rule, matches in self._alone.by_rule(text):
+            yield self._of[rule.id], ((match.start, min(match.end, match.start + self._most)) for match in matches)
+        if self._needing.matches_any(text):
+            shown = image(text)
+            for rule, words in self._words.by_rule(text):
+                yield self._of[rule.id], self._beside(shown, rule.id, words)
+
+    def _beside(self, shown: bytes, rule_id: str, words: Iterator[Match]) -> Iterator[tuple[int, int]]:
+        """What looks like a rule's value and stands behind its words."""
+        pattern, reached = self._patterns[rule_id], 0
+        for word in words:
+            base = word.end - 1
+            near = shown[base : word.end + NEAR + _WIDEST]
+            position = max(reached - base, 0)
+            while (match := pattern.search(near, position)) is not None:
                 start, end = match.span(1)
                 if start > NEAR + 1:
                     break
                 position = match.start() + 1
-                reached[rule.id] = base + position
+                reached = base + position
                 if start > 0:
-                    yield rule, base + start, base + end
+                    yield base + start, base + end
+
+
+class _Work:
+    """What is left of ``_MOST_WORK`` for one prompt."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_WORK
+
+    def covers(self, cost: int) -> bool:
+        """Whether there is time for a check; if so, it is taken."""
+        if cost > self._left:
+            return False
+        self._left -= cost
+        return True
 
 
 def _rule(rule: SensitiveRule, pattern: str) -> Rule:
@@ -150,16 +198,6 @@ def _rule(rule: SensitiveRule, pattern: str) -> Rule:
 def visible_run(text: str, most: int) -> int:
     """Where the run of visible ASCII begins that ends ``text``, or its last ``most`` characters."""
     return max(len(text) - most, len(text.rstrip(VISIBLE)))
-
-
-def _compiled(pattern: str) -> re2._Regexp:
-    options = re2.Options()
-    options.case_sensitive = False
-    options.log_errors = False
-    try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
-        raise ValueError(f"a rule does not compile on RE2: {error}") from error
 
 
 _GRAVITY = {"block": 3, "redact": 2, "mask": 1, "flag": 0}

@@ -11,7 +11,6 @@ import hmac
 import re
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -19,6 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.clock import Clock, utc
+from shared.discreet import Discreet
 from shared.errors import (
     BadRequest,
     NotFound,
@@ -95,12 +95,11 @@ class KeyRecord(Struct, frozen=True):
     """Until when an older secret is good beside the newest; None: there is none, or rotation ends it."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewKey:
+class NewKey(Discreet, Struct, frozen=True):
     """A key that was just made."""
 
     record: KeyRecord
-    key: str = field(repr=False)
+    key: str
     """The key itself. It is stored nowhere: show it once."""
 
 

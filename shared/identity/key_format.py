@@ -11,10 +11,12 @@ from __future__ import annotations
 import base64
 import hmac
 import secrets
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
+from msgspec import Struct
+
+from shared.discreet import Discreet
 from shared.stores.secrets import Secret
 
 PREFIX: Final = "wg_"
@@ -25,16 +27,15 @@ _VERSION_BYTES, _RANDOM_BYTES, _MAC_BYTES, _SECRET_BYTES = 2, 8, 5, 25
 _ID_CHARACTERS, _SECRET_CHARACTERS = 24, 40
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedKey:
+class ParsedKey(Discreet, Struct, frozen=True):
     """A text that has the form of an API key; whether it is one is yet to be seen."""
 
     id: str
     pepper: int
     """Version of the pepper that the id was made with, as it says."""
 
-    _tagged: bytes = field(repr=False)
-    _mac: bytes = field(repr=False)
+    _tagged: bytes
+    _mac: bytes
 
     def is_ours(self, pepper: Secret) -> bool:
         """Whether the id was made with this version of the pepper."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class MintedToken:
+from shared.discreet import Discreet
+
+
+class MintedToken(Discreet, Struct, frozen=True):
     """A token, fresh from where it is made."""
 
-    token: str = field(repr=False)
-    serverless: str = field(repr=False)
+    token: str
+    serverless: str
     """What goes into ``X-Serverless-Authorization``."""
 
     expires_at: int

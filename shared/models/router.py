@@ -10,11 +10,11 @@ import math
 import random
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import replace
 from typing import Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.errors import ApiError, NotFound, ServiceUnavailable
 from shared.models.breaker import CircuitBreaker

@@ -23,15 +23,15 @@ from shared.stores.signers import Signer
 
 _SQLITE_SECONDS = 2.0
 
-_PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]{1,20}")
-_DATABASE = re.compile(r"\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]")
-_TOPIC = re.compile(r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
-_SECRET = re.compile(r"[A-Za-z0-9_-]{1,255}")
-_KEY_VERSION = re.compile(
+# Each is compiled where a setting is checked by it, so that a start pays for no other.
+_PROJECT = r"[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]{1,20}"
+_DATABASE = r"\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]"
+_TOPIC = r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}"
+_KEY_VERSION = (
     r"projects/[a-z0-9:.-]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]{1,63}"
     r"/cryptoKeys/[A-Za-z0-9_-]{1,63}/cryptoKeyVersions/[0-9]{1,9}"
 )
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_BUCKET = r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
 
 
 def connect_documents(uri: str, *, timeout_seconds: float = 2.0) -> DocumentStore:
@@ -100,7 +100,7 @@ def connect_dead_letters(uri: str, subscription: str) -> DeadLetters:
             from shared.stores.pubsub_dead_letters import PubsubDeadLetters
 
             project, topic = _topic(uri, "WARDGATE_EVENTS")
-            if _TOPIC.fullmatch(subscription) is None:
+            if re.fullmatch(_TOPIC, subscription) is None:
                 raise ConfigurationError([Fault("--subscription", "needs the id of the dead letters' subscription.")])
             return PubsubDeadLetters(project, topic, subscription)
     raise _unknown(uri, "WARDGATE_EVENTS", "spool:///path or pubsub://project/topic")
@@ -155,11 +155,11 @@ def connect_signer(uri: str, secrets: SecretStore, documents: DocumentStore | No
     """
     place = uri.partition("://")[2]
     match _scheme(uri):
-        case "secret" if _SECRET.fullmatch(place):
+        case "secret" if re.fullmatch(r"[A-Za-z0-9_-]{1,255}", place):
             from shared.stores.secret_signer import SecretSigner
 
             return SecretSigner(secrets, place, documents)
-        case "kms" if _KEY_VERSION.fullmatch(place):
+        case "kms" if re.fullmatch(_KEY_VERSION, place):
             from shared.stores.kms_signer import KmsSigner
 
             return KmsSigner(place)
@@ -180,7 +180,7 @@ def _path(uri: str, setting: str) -> Path:
 
 def _project(uri: str, setting: str) -> str:
     project = uri.partition("://")[2].rstrip("/")
-    if _PROJECT.fullmatch(project) is None:
+    if re.fullmatch(_PROJECT, project) is None:
         raise ConfigurationError([Fault(setting, f"'{project}' is no Google Cloud project's id or number.")])
     return project
 
@@ -189,21 +189,21 @@ def _database(uri: str, setting: str) -> tuple[str, str]:
     place = uri.partition("://")[2].rstrip("/")
     project, _, database = place.partition("/")
     database = database or "(default)"
-    if _DATABASE.fullmatch(database) is None:
+    if re.fullmatch(_DATABASE, database) is None:
         raise ConfigurationError([Fault(setting, f"'{database[:64]}' is no Firestore database's id.")])
     return _project(f"firestore://{project}", setting), database
 
 
 def _topic(uri: str, setting: str) -> tuple[str, str]:
     project, _, topic = uri.partition("://")[2].rstrip("/").partition("/")
-    if _TOPIC.fullmatch(topic) is None:
+    if re.fullmatch(_TOPIC, topic) is None:
         raise ConfigurationError([Fault(setting, f"'{topic[:64]}' is no Pub/Sub topic's id.")])
     return _project(f"pubsub://{project}", setting), topic
 
 
 def _bucket(uri: str, setting: str) -> str:
     bucket = uri.partition("://")[2].rstrip("/")
-    if _BUCKET.fullmatch(bucket) is None:
+    if re.fullmatch(_BUCKET, bucket) is None:
         raise ConfigurationError([Fault(setting, f"'{bucket[:64]}' is no Cloud Storage bucket's name.")])
     return bucket
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from shared.clock import Clock, SystemClock
 from shared.errors import PreconditionFailed, StoreUnavailable
@@ -142,8 +142,7 @@ class SqliteDocuments:
         self._database.close()
 
 
-@dataclass(slots=True)
-class _Held:
+class _Held(Struct):
     """A document inside a transaction; ``fields`` is None while it does not exist."""
 
     fields: dict[str, Any] | None

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import unquote_to_bytes
 
-from shared.text.hidden import ANY
+from shared.text.hidden import any_hidden
 from shared.text.scanning import image, scanner
 from shared.text.views import View, edited
 
@@ -52,7 +52,7 @@ def _edits(places: Iterable[tuple[int, int]], read: Callable[[str], str | None],
         long = end - start >= _LINE
         if line_end is not None and line_end == start - 1 and text[line_end] == "\n":
             start = line_end  # the code was wrapped: no line break stands in what it says
-        yield start, end, meaning if meaning.isprintable() else ANY.sub("", meaning)
+        yield start, end, meaning if meaning.isprintable() else any_hidden().sub("", meaning)
         line_end = end if long else None
 
 

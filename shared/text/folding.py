@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from shared.text.confusables import ASCII, LOOKALIKES
-from shared.text.hidden import ANY
+from shared.text.hidden import any_hidden
 from shared.text.views import Edit, Edited, View
 
 _LONGEST = 4
@@ -99,7 +99,7 @@ def _spell(character: str) -> str:
         return _SPELT[character]
     if character.isascii():
         return character
-    if ANY.match(character):
+    if any_hidden().match(character):
         return ""
     plain = unicodedata.normalize("NFKC", character)
     if len(plain) > _LONGEST:

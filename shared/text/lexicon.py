@@ -31,6 +31,64 @@ PARTICLES = frozenset(
 )
 """Short words that stand between them."""
 
+FOREIGN = frozenset(
+    """
+    acima actua agora ahora alle alles ancienne anciennes anderen anordnung anordnungen anterior anteriores anweisung
+    anweisungen attivo aufgabe aufgaben aufforderung befehl befehle befolge beschrankungen bisherige bisherigen
+    bitte budunku butun cache cachees censura central centrale cidessus comandi comando comandos commande commandes
+    configuracion consigne consignes consignes contourne contourner cuales deaktiviere deine deinen deiner desativa
+    desormais devoile dikkate dimentica dimmi directiva directivas directive directives directrices diretrizes
+    divulga divulgue diversi eerdere einschrankungen enthulle entrainement esqueca estas estandar ethische ethischen
+    etica eticas ethiques ethique filtre filtres filtri filtro filtros fondamentale fundamental geef gegebenen geheime
+    geheimen goster hauptanweisung ignora ignorar ignore ignoren ignorer ignorez ignoriere ignorieren ignoruj immer
+    indicacion indicaciones indicazioni iniciais iniciales iniziali instructies instrucciones instruccion instrucoes
+    instrukcja instrukcje instruktionen interna internas internes invite istruzione istruzioni jetzt keine kisitlamalari
+    komutlari konfiguration kurallari lautet lauten limitaciones limitacoes limites maintenant mensagem mensaje
+    missachte montre montrez mostra mostrami mostrar mostre muestra muestrame nascoste negeer nenne normas normes
+    nouvelle nouvelles nuevas obigen oculta ocultas offenbare ograniczenia olvida olvidar omzeil onceki onthul
+    opdrachten originales originaux oublie oubliez outrepasse parole pokaz polecenia poprzednie precedente precedenti
+    precedentes previas principale principales programmation programmierung protocolos quelles quello quaisquer
+    reagiere regeln reglas regles regole regolas regras repete repite repond reponds responde restricciones restrictions
+    restricoes restrizioni revela revele reveler revelar richtlijnen richtlinien rispondi rivela rivelare rivelami
+    schreibe schreiben secretas secretes segrete senza siguientes sistema sistem sopra sortie standardeinstellungen
+    supera swoje syspromptu systeemprompt systeme systemprompt talimatlari toda todas tudo tutte tutto umgehe
+    unut ursprungliche ursprunglichen vergeet vergessen vergiss verrate versteckte versteckten voltre vorherige
+    vorherigen vorige vorigen weisungen wiederhole wszystkie wytyczne yonergeleri zapomnij zasady zeige zeigen
+    zignoruj abaikan aiemmat aiempia anterioare anteriors anvisningar anvisninger atas dosavadni edelliset
+    eddigi elozo felejtsd figyelmen foregaende forrige glem glom hagyd huong indicatiile ignorer ignorera ignoruj
+    instruccions instructiunile instruksi instruksjoner instrukser instruktioner instruktionerna korabbi kivul lenh
+    lupakan
+    navodila oblida ohita ohjeet ovenstaende ovanstaende perintah pokyny pozabi predchadzajuce predchozi
+    prejsnje prethodne previes pravidla quen regler regulile saannot sebelumnya semua szabalyokat tidigare
+    tidligere toate totes truoc uita ukaze unohda upute utasitast vsechny vsetky zabudni zanemari zapomen
+    """.split()  # noqa: SIM905
+)
+"""Such words of the other languages in Latin letters that the rules know, folded."""
+
+SHELL = frozenset({"bash", "curl", "exec", "passwd", "rm", "sudo", "wget", "whoami"})
+"""And those of orders to a shell."""
+
+PERSONA = frozenset(
+    """
+    dan ethical ethics evil grandma immoral inst jailbroken legality limits moral morality morals obey refuse sys
+    uncensored unethical unfiltered
+    """.split()  # noqa: SIM905
+)
+"""Those of orders to be somebody else, and of chat templates."""
+
+ORDERS = WORDS | FOREIGN | SHELL | PERSONA
+
+OTHER_SCRIPTS = frozenset(
+    """
+    абудь гнорируй граничени нструкци омпт равила истемн
+    忽略 无视 指令 指示 提示 限制 規則 無視 プロンプト システム
+    нструкці опередні казівки निर्देश आदेश دستور ההוראות ההנחיות ทั้งหมด ก่อนหน้า
+    ροηγουμενες ροηγούμενες δηγιες ντολες
+    무시 지시 지침 프롬프트 시스템 التعليمات تعليمات تجاهل القواعد النظام
+    """.split()  # noqa: SIM905
+)
+"""And those of scripts that are no Latin, without a first letter that may be a capital."""
+
 VOCABULARY = (
     WORDS
     | PARTICLES

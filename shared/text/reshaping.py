@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
+from shared.later import Later
 from shared.text.lexicon import VOCABULARY
 from shared.text.scanning import scanner
 from shared.text.views import Edited, View, edited
@@ -40,11 +42,15 @@ _LETTERS_A_WORD = 3
 """So many words in a run have more letters each, or they are none: each that is found costs time, and a character may
 stand for a word of two letters."""
 
-_KNOWN_WORDS = scanner(f"(?i)(?:{'|'.join(sorted(VOCABULARY))})", longest=True)
 _IN_DIGITS = {word.translate(_ONE_FOR_L): word for word in sorted(VOCABULARY)}
 _IN_ORDER = {(word[0], word[-1], "".join(sorted(word[1:-1]))): word for word in sorted(VOCABULARY) if len(word) > 3}
 
 _Edit = tuple[int, int, str]
+
+
+@Later
+def _known_words() -> Any:
+    return scanner(f"(?i)(?:{'|'.join(sorted(VOCABULARY))})", longest=True)
 
 
 def reshaped(view: View, kinds: frozenset[str]) -> View:
@@ -105,7 +111,7 @@ def _word_ends(letters: str) -> set[int]:
         return set()
     ends: set[int] = set()
     covered = 0
-    for count, word in enumerate(_KNOWN_WORDS.finditer(letters.encode())):
+    for count, word in enumerate(_known_words().finditer(letters.encode())):
         start, end = word.span()
         covered += end - start
         ends |= {start - 1, end - 1}

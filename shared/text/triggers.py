@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import re2  # type: ignore[import-untyped]  # ships no types
 
-from shared.text.lexicon import WORDS
+from shared.later import Later
+from shared.text.lexicon import ORDERS, OTHER_SCRIPTS, PARTICLES, WORDS
 
 _PLANTED = b"\x1f"
 """Given to the set with every text, since it answers None both for "no match" and for its own failure."""
@@ -47,11 +49,14 @@ SCRAMBLED = frozenset(word for word in WORDS if len(word) >= 5 and word != "cont
 
 SCRAMBLED_PATTERN = rf"\b(?:{'|'.join(sorted(map(_scrambled, SCRAMBLED)))})\b"
 
+_TURNED = ORDERS | {word for word in PARTICLES if len(word) > 3} | {"and", "the", "you"}
+"""Of short words only those that are no words the other way round."""
+
 _PATTERNS = (
     {
         "typos": SCRAMBLED_PATTERN,
-        "rot13": rf"\b(?:{_shifted(WORDS)})\b",
-        "reversed": rf"\b(?:{_turned(WORDS)})\b",
+        "rot13": rf"\b(?:{_shifted(_TURNED)})\b",
+        "reversed": rf"\b(?:{_turned(_TURNED)})\b|{_turned(OTHER_SCRIPTS)}",
     },
     {
         "url": r"%[0-9a-f]{2}|(?:=[0-9A-F]{2}){3}",
@@ -98,14 +103,15 @@ def _compiled(patterns: Mapping[str, str]) -> _Look:
     return _Look(compiled, tuple(patterns))
 
 
-_LOOKS = tuple(_compiled(patterns) for patterns in _PATTERNS)
+_LOOKS = tuple(Later(partial(_compiled, patterns)) for patterns in _PATTERNS)
 
 
 def triggered(text: str) -> frozenset[str]:
     """The disguises that ``text`` may wear; all that a look knows if it failed."""
     encoded = text.encode() + _PLANTED
     names: list[str] = []
-    for look in _LOOKS:
+    for compiled in _LOOKS:
+        look = compiled()
         found = look.patterns.Match(encoded)
         if found is None or len(look.names) not in found:
             names += look.names

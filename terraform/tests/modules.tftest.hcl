@@ -48,6 +48,28 @@ run "build_with_a_policy" {
   }
 }
 
+run "build_with_the_second_stage" {
+  command = plan
+
+  module {
+    source = "./modules/build"
+  }
+
+  variables {
+    functions    = ["guard", "model"]
+    second_stage = true
+  }
+
+  assert {
+    condition     = output.sources.guard.object != run.build.sources.guard.object
+    error_message = "Guard carries the second stage."
+  }
+  assert {
+    condition     = output.sources.model.object == run.build.sources.model.object
+    error_message = "No other function carries it."
+  }
+}
+
 run "topic" {
   command = plan
 

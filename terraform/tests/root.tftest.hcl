@@ -94,6 +94,30 @@ run "drivers" {
   }
 }
 
+run "second_stage" {
+  command = plan
+
+  variables {
+    policy_file = "./tests/policies/second_stage.yaml"
+  }
+
+  assert {
+    condition     = local.scales.guard.memory == "1Gi"
+    error_message = "Guard needs more memory where the policy switches the second stage on for anybody."
+  }
+}
+
+run "refuses_little_memory_for_the_second_stage" {
+  command = plan
+
+  variables {
+    policy_file = "./tests/policies/second_stage.yaml"
+    scale       = { guard = { memory = "512Mi" } }
+  }
+
+  expect_failures = [var.scale]
+}
+
 run "scaled" {
   command = plan
 

@@ -113,6 +113,25 @@ def test_how_much_is_loaded_at_start(name, home, empty):
     assert len(more) <= BUDGETS[name][0], sorted(more)
 
 
+_MADE = """
+import sys
+from functions_framework import create_app
+create_app(sys.argv[1], sys.argv[2])
+from shared.later import _ALL
+print(len(_ALL), sum(bool(each._made) for each in _ALL))
+"""
+
+
+def test_what_can_be_made_later_is_not_made_at_start(home):
+    source = ROOT / "functions" / "guard" / "main.py"
+    environment = {"PATH": "/usr/bin:/bin", "WARDGATE_ENV": "development", "WARDGATE_HOME": str(home)}
+    command = [sys.executable, "-c", _MADE, "guard", str(source)]
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    there, made = map(int, ran.stdout.splitlines()[-1].split())
+    assert there > 20
+    assert made <= 1, "only the suspicious terms, which may be the policy's own"
+
+
 @pytest.mark.parametrize("name", BUDGETS)
 def test_nothing_is_written_at_start(name, home, before, empty):
     assert added(name, home, empty)

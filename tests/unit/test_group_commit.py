@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Sequence, Sized
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from shared.admission.cells import counts_in
 from shared.admission.limiter import Limiter
-from shared.admission.port import LimitExceeded, Usage
+from shared.admission.port import LimitExceeded, Reservation, Usage
 from shared.errors import ServiceUnavailable, StoreUnavailable
 from shared.identity.caller import Caller
 from shared.policy.types import AdmissionPolicy, RateLimit
@@ -49,12 +49,12 @@ def together(count: int, work: object) -> None:
         thread.join()
 
 
-def in_step(limiter: Limiter, threads: int, done: Sequence[object]) -> None:
+def in_step(limiter: Limiter, threads: int, done: Sized) -> None:
     """Let each group run only when every other thread waits or is done, so that it is known who shares a commit."""
     run, waiting = limiter._groups._run, limiter._groups._waiting
 
     def run_in_step(key: Hashable, group: Sequence[Any]) -> None:
-        wait_until(lambda: len(waiting[key]) + len(group) + len(done) == threads)
+        wait_until(lambda: len(waiting[key]) + len(group) + len(done) >= threads)
         run(key, group)
 
     limiter._groups._run = run_in_step
@@ -91,6 +91,27 @@ def test_threads_on_one_key_share_commits_and_get_numbers_in_order() -> None:
     undone = 1
     assert len(store.commits) == 3 * (2 + 2) + undone
     assert sum(sum(counts_in(fields).values()) for fields, _ in store.documents.values()) == 70 + 70 * 10
+
+
+def test_each_of_a_group_is_charged_what_it_asked_for() -> None:
+    store = VirtualDocuments(ManualClock())
+    limits = [RateLimit(name="tokens", kind="tokens", amount=1000, window_seconds=60)]
+    limiter = Limiter(store, limits, AdmissionPolicy(), ManualClock())
+    reservations: dict[int, Reservation] = {}
+
+    def work(number: int) -> None:
+        reservations[number] = limiter.reserve(CALLER, "default", Usage(1, 10 + number, 0))
+
+    def charged() -> int:
+        return sum(sum(counts_in(fields).values()) for fields, _ in store.documents.values())
+
+    in_step(limiter, 8, reservations)
+    together(8, work)
+    assert len(store.commits) == 2
+    for number, reservation in reservations.items():
+        before = charged()
+        limiter.settle(reservation, Usage(0))
+        assert before - charged() == 10 + number
 
 
 def test_a_large_request_in_a_group_is_denied_alone() -> None:

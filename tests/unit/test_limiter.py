@@ -14,7 +14,7 @@ from shared.errors import ServiceUnavailable
 from shared.identity.caller import DEFAULT_SCOPES, Caller
 from shared.policy.types import AdmissionPolicy, RateLimit
 from shared.web.responses import error_body
-from tests.support.virtual_time import SECOND, ManualClock, VirtualDocuments
+from tests.support.virtual_time import SECOND, ManualClock, SkewedClock, VirtualDocuments
 
 CALLER = Caller("acme", "key-1", "api_key", frozenset(DEFAULT_SCOPES))
 MINUTE = RateLimit(name="requests-per-minute", amount=3, window_seconds=60)
@@ -216,6 +216,35 @@ def test_a_limit_holds_across_the_change_of_an_epoch(world: World) -> None:
     assert len(epochs) >= 3
     assert all(fourth - first >= 60 * SECOND for first, fourth in zip(admitted, admitted[3:], strict=False))
     assert len(admitted) >= 3 * (400 * 3.1 // 66)
+
+
+def test_what_was_let_in_before_the_stores_clock_stepped_back_counts(world: World) -> None:
+    world.clock.advance(5)
+    for _ in range(3):
+        reserve(world.limiter(MINUTE))
+    world.clock.advance(-0.2)
+    world.store.step_back()
+    denied(world.limiter(MINUTE))
+
+
+@pytest.mark.parametrize("ahead", [-30, 30])
+def test_a_wrong_clock_is_corrected_by_the_first_commit(world: World, ahead: int) -> None:
+    world.clock.advance(100)
+    limiter = Limiter(world.store, [MINUTE], AdmissionPolicy(), SkewedClock(world.clock, ahead * SECOND))
+    assert [reserve(limiter).seq for _ in range(3)] == [1, 2, 3]
+    assert len(world.store.commits) == 1 + 3, "the first one was charged where the wrong clock said"
+
+
+def test_buckets_are_kept_as_long_as_they_count(world: World) -> None:
+    world.clock.advance(5)
+    limiter = world.limiter(MINUTE)
+    for _ in range(3):
+        reserve(limiter)
+    for _ in range(58):
+        world.clock.advance(1.1)
+        denied(limiter)
+    world.clock.advance(2)
+    reserve(limiter)
 
 
 def test_a_late_commit_is_charged_to_the_bucket_it_came_in(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import ContentFiltered
-from shared.guards import pii, secret_rules
+from shared.guards import pii, pii_checks, secret_rules
 from shared.guards.inspection import Armed, Scan
 from shared.guards.masking import Masks, is_placeholder
 from shared.guards.pii import pii_guard
@@ -134,18 +135,56 @@ def test_the_libraries_are_imported_with_the_first_candidate() -> None:
         "import sys; from shared.guards.pipeline import Pipeline; from shared.policy.types import Guards\n"
         "Pipeline(Guards()).inspect_text('Nothing in 2024 but words.', 'input')\n"
         "print(sorted({'stdnum', 'phonenumbers'} & set(sys.modules)))\n"
-        "Pipeline(Guards()).inspect_text('+49 30 901820, 4111 1111 1111 1111', 'input')\n"
+        "Pipeline(Guards()).inspect_text('+49 30 901820, DE89 3704 0044 0532 0130 00', 'input')\n"
         "print(sorted({'stdnum', 'phonenumbers'} & set(sys.modules)))\n"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines() == ["[]", "['phonenumbers', 'stdnum']"]
 
 
-def test_after_a_hundred_looks_numbers_count_as_what_they_look_like() -> None:
-    text = "\n".join(f"+49 30 {number}" for number in range(901000, 901120)) + "\n+999 1234567"
-    findings = GUARDS["pii"].inspect(canonicalise(text), Context("input"))
-    assert len(findings) == 121
-    assert len(GUARDS["pii"].inspect(canonicalise(text), Context("output"))) == 120
+def looks_of(monkeypatch: pytest.MonkeyPatch, rules: PiiRule, text: str, direction: Any) -> tuple[int, int]:
+    """Findings in a text, and how often a library was asked for them."""
+    looks = Counter[str]()
+
+    def counted(name: str) -> Any:
+        original = getattr(pii_checks, name)
+
+        def call(*arguments: Any) -> Any:
+            looks[name] += 1
+            return original(*arguments)
+
+        return call
+
+    for name in ("_is_valid", "_is_phone"):
+        monkeypatch.setattr(pii_checks, name, counted(name))
+    return len(pii_guard(rules).inspect(canonicalise(text), Context(direction))), looks.total()
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["tel 000 {0}", "+49 30 9 0 1 {0}", "DNI 1{0}A", "BSN 12{0}", "CPF 3905{0}", "AHV 75692{0}1"],
+)
+def test_what_comes_after_so_much_work_counts_as_what_it_looks_like(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    few, many = ("\n".join(line.format(f"{number:07}") for number in range(count)) for count in (12, 800))
+    masking = PiiRule(prompts="mask")
+    really, all_looks = looks_of(monkeypatch, masking, few, "output")
+    assert looks_of(monkeypatch, masking, few, "input") == (really, all_looks)
+    found, looks = looks_of(monkeypatch, masking, many, "input")
+    assert looks <= 600
+    assert found >= 800 - looks  # nothing is let pass that was not looked at
+    told, _ = looks_of(monkeypatch, PiiRule(prompts="flag"), many, "input")
+    assert told <= 100
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "most"), [("secrets", "pwd: a1b2c3d4, ", 1000), ("pii", "4242424242424242, ", 3000)]
+)
+def test_after_so_many_candidates_all_that_follows_is_one_finding(name: str, value: str, most: int) -> None:
+    text = value * (most + 50) + "and so on"
+    findings = GUARDS[name].inspect(canonicalise(text), Context("input"))
+    assert len(findings) == most + 1
+    assert findings[-1].span[1] == len(text)
+    assert len(GUARDS[name].inspect(canonicalise(text), Context("output"))) == most + 50
 
 
 @settings(max_examples=150, deadline=None)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from shared.guards.injection_rules import extraction, indirect, languages, obfuscation, override, persona, roles
+from shared.guards.injection_rules import (
+    extraction,
+    further_languages,
+    indirect,
+    languages,
+    obfuscation,
+    override,
+    persona,
+    roles,
+)
 from shared.guards.injection_rules.rule import InjectionRule
 
 RULES: tuple[InjectionRule, ...] = (
@@ -14,6 +23,8 @@ RULES: tuple[InjectionRule, ...] = (
     *indirect.RULES,
     *languages.RULES,
     *languages.OTHER_SCRIPTS,
+    *further_languages.RULES,
+    *further_languages.OTHER_SCRIPTS,
 )
 
 TOGETHER: tuple[tuple[InjectionRule, ...], ...] = (
@@ -26,7 +37,8 @@ TOGETHER: tuple[tuple[InjectionRule, ...], ...] = (
             extraction.RULES,
             indirect.RULES,
             languages.RULES,
-            languages.OTHER_SCRIPTS,
+            further_languages.RULES,
+            (*languages.OTHER_SCRIPTS, *further_languages.OTHER_SCRIPTS),
         )
     ),
 )

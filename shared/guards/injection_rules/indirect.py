@@ -23,7 +23,7 @@ _MUST = (
 _TOOL = (
     "send_?e?mails?|http_(?:post|get|request)|fetch_url|delete_[a-z_]+|transfer_[a-z_]+|run_(?:command|shell|code)|"
     "exec(?:ute)?_[a-z_]+|read_file|write_file|upload_[a-z_]+|post_[a-z_]+|get_secrets?|create_user|grant_[a-z_]+|"
-    "browse|web_?fetch|curl|sendEmail|sendMail|make_payment|update_[a-z_]+|add_[a-z_]+|modify_[a-z_]+|shell_exec|bash"
+    "browse|web_?fetch|curl|sendemail|sendmail|make_payment|update_[a-z_]+|add_[a-z_]+|modify_[a-z_]+|shell_exec|bash"
 )
 
 RULES = (

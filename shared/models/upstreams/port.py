@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from shared.errors import ServiceUnavailable, WardgateError
 from shared.models.wire import ChatChunk, ChatCompletion, ChatRequest
@@ -12,8 +13,7 @@ from shared.stores.secrets import Secret
 from shared.web.http_client import Cancellation
 
 
-@dataclass(frozen=True, slots=True)
-class CallContext:
+class CallContext(Struct, frozen=True):
     """What an adapter knows of the request that it serves. Times are of ``time.monotonic()``."""
 
     request_id: str
