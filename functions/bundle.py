@@ -26,6 +26,9 @@ LEFT_OUT = ("local", "cli")
 SECOND_STAGE = Path("guards/encoder_model")
 """In ``shared``: the second stage's model, which is carried only where it is asked for."""
 
+SECOND_STAGE_FILES = ("encoder.json", "encoder.onnx", "tokenizer.json")
+"""All of them are needed; the function's start looks for the same."""
+
 REQUIREMENTS, WITH_SECOND_STAGE = "requirements.txt", "second-stage-requirements.txt"
 """Of a function, and of one that runs the second stage, which has the latter beside the former."""
 
@@ -64,7 +67,7 @@ def bundle(name: str, root: Path = ROOT, policy: Path | None = None, *, second_s
     Raises:
         ValueError: The tree holds a file that does not belong into a bundle; the message names it.
         FileNotFoundError: The function lacks its ``main.py`` or ``requirements.txt``, or there is no such policy, or no
-            model of the second stage.
+            whole model of the second stage.
     """
     return _zip(_contents(name, root, policy, second_stage=second_stage))
 
@@ -104,8 +107,9 @@ def _files(name: str, root: Path, policy: Path | None, *, second_stage: bool) ->
     folder = root / "functions" / name
     shared = root / "shared"
     second_stage = second_stage and (folder / WITH_SECOND_STAGE).is_file()
-    if second_stage and not (shared / SECOND_STAGE).is_dir():
-        raise FileNotFoundError(f"{name} cannot carry the second stage: there is no {shared / SECOND_STAGE}")
+    for file in SECOND_STAGE_FILES if second_stage else ():
+        if not (shared / SECOND_STAGE / file).is_file():
+            raise FileNotFoundError(f"{name} cannot carry the second stage: there is no {shared / SECOND_STAGE / file}")
     yield "main.py", (folder / "main.py").read_bytes()
     yield REQUIREMENTS, (folder / (WITH_SECOND_STAGE if second_stage else REQUIREMENTS)).read_bytes()
     if policy is not None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.guards.linear import BUCKETS, WORD, LinearModel, Window
 from shared.guards.port import Channel
@@ -88,14 +89,14 @@ class Classifier:
         Args:
             text: What is judged.
             channel: Where it comes from.
-            known: Places of which enough is known; a window that touches one is not told of.
+            known: Places of which enough is known. What remains without them is judged as if they were not there,
+                since it may go on alone: where they are cut out, or allowed.
         """
         model, least = self._models[channel], self._least[channel]
-        apart = _apart(known)
         found: dict[Span, float] = {}
-        for view, every in scored(text, model):
+        for view, every in scored(text, model) if not known else _remaining(text, model, known):
             windows = [window for window in every if window.score > least and window.different >= FEWEST]
-            for span, score in places(view, windows, apart) if windows else ():
+            for span, score in places(view, windows) if windows else ():
                 found[span] = max(score, found.get(span, 0.0))
         return [Suspicion(span, found[span]) for span in sorted(found)]
 
@@ -159,28 +160,42 @@ def probability(score: float) -> float:
     return 1 / (1 + math.exp(-max(min(score, 500.0), -500.0)))
 
 
-def places(view: View, windows: Sequence[Window], known: Sequence[Span] = ()) -> Iterator[tuple[Span, float]]:
+def places(view: View, windows: Sequence[Window]) -> Iterator[tuple[Span, float]]:
     """The windows in characters of the original, those that follow each other as one, with their probability.
 
     Args:
         view: The reading that they are of.
         windows: In their order.
-        known: Spans in order and apart; a window that touches one is left out.
     """
     words = [word.span() for word in WORD.finditer(view.text)]
     runs: list[tuple[int, int, float]] = []
     for window in windows:
         first, last = words[window.first][0], words[window.end - 1][1]
-        start, end = view.span(first, last)
-        before = bisect_left(known, end, key=lambda span: span[0])
-        if before and known[before - 1][1] > start:
-            continue
         if runs and first < runs[-1][1]:
             runs[-1] = (runs[-1][0], last, max(runs[-1][2], window.score))
         else:
             runs.append((first, last, window.score))
     for first, last, score in runs:
         yield view.span(first, last), probability(score)
+
+
+def _remaining(text: Text, model: LinearModel, known: Collection[Span]) -> Iterator[tuple[View, Sequence[Window]]]:
+    """As ``scored``, with blanks for the characters that were read from ``known``."""
+    apart = _apart(known)
+
+    def touched(view: View, start: int, end: int) -> bool:
+        first, last = view.span(start, end)
+        before = bisect_left(apart, last, key=lambda span: span[0])
+        return before > 0 and apart[before - 1][1] > first
+
+    def rest(view: View, start: int, end: int) -> str:
+        if not touched(view, start, end):
+            return view.text[start:end]
+        return "".join(" " if touched(view, at, at + 1) else view.text[at] for at in range(start, end))
+
+    for view in judged(text):
+        remaining = WORD.sub(lambda word, view=view: rest(view, *word.span()), view.text)  # type: ignore[misc]
+        yield replace(view, text=remaining), model.windows(remaining)
 
 
 def _apart(spans: Collection[Span]) -> list[Span]:

@@ -28,7 +28,7 @@ from shared.guards.port import (
     verdict_of,
 )
 from shared.guards.redaction import settled
-from shared.guards.reviewer import Reviewer
+from shared.guards.reviewer import Interrupted, Reviewer
 from shared.models.wire import ChatCompletion, ChatRequest, Choice
 from shared.policy.types import GuardMode
 from shared.text.canonical import Text
@@ -237,7 +237,11 @@ class Scan:
         """
         guard = armed.guard
         if isinstance(guard, Reviewer):
-            return guard.review(parts, texts, self.direction)
+            try:
+                return guard.review(parts, texts, self.direction)
+            except Interrupted as cut:
+                self.faults[armed.name] = cut.fault
+                return cut.found
         if guard is None or guard.clears(joined):
             return []
         every = armed.every or armed.cuts(self.direction)

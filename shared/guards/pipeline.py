@@ -55,14 +55,14 @@ class TextGuard(msgspec.Struct, frozen=True):
     """From that rule; None where it leaves nothing to look for."""
 
     beside: tuple[str, ...] = ()
-    """Other guards whose rules it must know."""
+    """Other fields of the policy's ``guards`` that it must know."""
 
 
 _PROMPTS, _ANSWERS, _BOTH = frozenset({"input"}), frozenset({"output"}), frozenset({"input", "output"})
 
 TEXT_GUARDS = (
     TextGuard("injection", _PROMPTS, injection_guard),
-    TextGuard("second_stage", _PROMPTS, second_stage_guard, beside=("injection",)),
+    TextGuard("second_stage", _PROMPTS, second_stage_guard, beside=("injection", "allow")),
     TextGuard("suspicious", _BOTH, suspicious_guard),
     TextGuard("secrets", _BOTH, secrets_guard),
     TextGuard("pii", _BOTH, pii_guard),

@@ -2,28 +2,39 @@
 
 The classifier scores every window of a text anyway; those whose score lies between ``unsure_from`` and the injection
 guard's threshold are shown to the encoder, the most suspected first, within one time for the whole request. Either
-all of them were judged, or one was enough, or the guard has failed.
+all of them were judged, or one was enough, or the guard has failed; what it had found until then is told of.
 """
 
 from __future__ import annotations
 
-import time
+import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from shared.guards.allowance import Allowance
 from shared.guards.classifier import FEWEST, load_models, log_odds, places, scored
 from shared.guards.linear import WORD, LinearModel, Window
 from shared.guards.neighbours import Neighbours, neighbours
 from shared.guards.owasp import PROMPT_INJECTION
 from shared.guards.parts import Part
 from shared.guards.port import Channel, Direction, Finding, Reach
-from shared.guards.reviewer import Reviewer
-from shared.policy.types import InjectionPolicy, SecondStageRule
+from shared.guards.reviewer import Interrupted, Reviewer
+from shared.policy.types import AllowedPhrase, InjectionPolicy, SecondStageRule
 from shared.text.canonical import Text
 from shared.text.views import View
 
+if TYPE_CHECKING:  # most policies have no use for it
+    from shared.guards.encoder import LogOdds
+
 KIND = "encoder"
 CHANNELS: tuple[Channel, ...] = ("user", "document", "tool")
+
+WAITS = 10
+"""Times its own time that a request may wait for its turns, and for a processor that others keep busy."""
+
+_GAPS = re.compile(r"[\s_]+")
+"""What stands between the words that ``WORD`` finds."""
 
 
 class Judge(Protocol):
@@ -31,7 +42,9 @@ class Judge(Protocol):
 
     def load(self) -> None: ...
 
-    def combined(self, first: float, text: str, channel: Channel, deadline: float) -> float: ...
+    def log_odds(self, text: str, allowance: Allowance) -> LogOdds: ...
+
+    def combined(self, first: float, second: LogOdds, channel: Channel) -> float: ...
 
 
 class Band(NamedTuple):
@@ -66,6 +79,7 @@ class SecondStageGuard(Reviewer):
     Args:
         rule: The policy's.
         injection: What the policy says of the guard whose classifier is unsure.
+        allow: Phrases that the policy knows to be no attack.
         encoder: Decides; loaded at the first window that needs it.
         models: Gives the classifier's models.
     """
@@ -78,6 +92,7 @@ class SecondStageGuard(Reviewer):
         self,
         rule: SecondStageRule,
         injection: InjectionPolicy,
+        allow: Sequence[AllowedPhrase],
         encoder: Judge,
         models: Callable[[], Mapping[Channel, LinearModel]] = load_models,
     ) -> None:
@@ -85,14 +100,14 @@ class SecondStageGuard(Reviewer):
         self._encoder = encoder
         self._models = models
         self._blocks = rule.mode == "enforce" and rule.action == "block"
-        self._bands = bands(rule, injection)
+        self._bands = bands(rule, injection, allow)
         self._least = {channel: log_odds(getattr(rule.thresholds, channel)) for channel in CHANNELS}
 
     def review(self, parts: Sequence[Part], texts: Sequence[Text], direction: Direction) -> list[tuple[int, Finding]]:
         """See ``Reviewer``.
 
         Raises:
-            TimeoutError: The time was over before all windows were judged.
+            Interrupted: Not all windows were judged: the time was over, or the encoder gave no numbers.
             ValueError: A model cannot be used.
             OSError: A model cannot be read.
         """
@@ -101,16 +116,23 @@ class SecondStageGuard(Reviewer):
             return []
         self._encoder.load()  # before the clock runs: no request is refused for being an instance's first
         found: dict[int, tuple[_Reading, list[Window]]] = {}
-        for each in self._suspected(unsure, time.monotonic() + self._rule.deadline_ms / 1000):
-            found.setdefault(id(each.reading), (each.reading, []))[1].append(each.window)
-            if self._blocks:  # it is refused, whatever else is said of it
-                break
-        return [
+        cut: Exception | None = None
+        try:
+            for each in self._suspected(unsure):
+                found.setdefault(id(each.reading), (each.reading, []))[1].append(each.window)
+                if self._blocks:  # it is refused, whatever else is said of it
+                    break
+        except Exception as error:
+            cut = error
+        findings = [
             located
             for reading, windows in found.values()
             for span, score in places(reading.view, sorted(windows))
             for located in self._located(reading, span, score, texts)
         ]
+        if cut is not None:
+            raise Interrupted(findings, type(cut).__name__) from cut
+        return findings
 
     def _unsure(self, parts: Sequence[Part], texts: Sequence[Text]) -> Iterator[_Unsure]:
         for reading, every in self._scored(parts, texts):
@@ -121,7 +143,7 @@ class SecondStageGuard(Reviewer):
             for window in windows:
                 start, end = words[window.first][0], words[window.end - 1][1]
                 if reading.joint is None or reading.joint.crosses(reading.view.span(start, end)):
-                    yield _Unsure(reading, window, text[start:end])
+                    yield _Unsure(reading, window, shown(text[start:end]))
 
     def _scored(self, parts: Sequence[Part], texts: Sequence[Text]) -> Iterator[tuple[_Reading, Sequence[Window]]]:
         """Every reading that the classifier judges, with its windows."""
@@ -133,16 +155,18 @@ class SecondStageGuard(Reviewer):
             for view, windows in scored(joint.text, models[joint.channel]):
                 yield _Reading(-1, joint, joint.channel, view), windows
 
-    def _suspected(self, unsure: Sequence[_Unsure], deadline: float) -> Iterator[_Unsure]:
+    def _suspected(self, unsure: Sequence[_Unsure]) -> Iterator[_Unsure]:
         """Those of which both models together say enough, with that score. The same words are judged once."""
-        known: dict[tuple[str, float, Channel], float] = {}
+        seconds = self._rule.deadline_ms / 1000
+        allowance = Allowance(seconds, WAITS * seconds)
+        known: dict[str, LogOdds] = {}
         for each in unsure:
+            if each.text not in known:
+                known[each.text] = self._encoder.log_odds(each.text, allowance)
             channel = each.reading.channel
-            key = (each.text, each.window.score, channel)
-            if key not in known:
-                known[key] = self._encoder.combined(each.window.score, each.text, channel, deadline)
-            if known[key] > self._least[channel]:
-                yield each._replace(window=each.window._replace(score=known[key]))
+            both = self._encoder.combined(each.window.score, known[each.text], channel)
+            if both > self._least[channel]:
+                yield each._replace(window=each.window._replace(score=both))
 
     def _located(
         self, reading: _Reading, span: tuple[int, int], score: float, texts: Sequence[Text]
@@ -155,21 +179,35 @@ class SecondStageGuard(Reviewer):
             yield from reading.joint.located(finding, texts)
 
 
-def bands(rule: SecondStageRule, injection: InjectionPolicy) -> dict[Channel, Band]:
+def shown(window: str) -> str:
+    """What the encoder reads of a window: its words and signs, as the classifier tells them, and no more.
+
+    White space and underscores are no words to the classifier, so that any number of them fits into a window; here
+    they would take the place of words.
+    """
+    return _GAPS.sub(" ", window)
+
+
+def bands(
+    rule: SecondStageRule, injection: InjectionPolicy, allow: Sequence[AllowedPhrase] = ()
+) -> dict[Channel, Band]:
     """The scores for which another opinion is asked, by channel.
 
-    What is above the injection guard's threshold is decided where that guard acts on it; where it only reports, or is
-    off, there is no end: what is suspected more must not get through more easily.
+    What is above the injection guard's threshold is decided only where that guard always refuses it; elsewhere there is
+    no end: what is suspected more must not get through more easily.
     """
-    decides = injection.mode == "enforce" and injection.action != "flag"
+    refused = injection.always_refuses(allow)
     result: dict[Channel, Band] = {}
     for channel in CHANNELS:
-        most = getattr(injection.thresholds, channel) if decides else 1.0
-        result[channel] = Band(log_odds(getattr(rule.unsure_from, channel)), log_odds(most))
+        counts = getattr(rule.thresholds, channel) < 1
+        least = log_odds(getattr(rule.unsure_from, channel)) if counts else math.inf
+        result[channel] = Band(least, log_odds(getattr(injection.thresholds, channel)) if refused else math.inf)
     return result
 
 
-def second_stage_guard(rule: SecondStageRule, injection: InjectionPolicy) -> SecondStageGuard:
+def second_stage_guard(
+    rule: SecondStageRule, injection: InjectionPolicy, allow: Sequence[AllowedPhrase]
+) -> SecondStageGuard:
     """The guard of a policy, with the encoder that ships with Wardgate.
 
     Raises:
@@ -177,4 +215,4 @@ def second_stage_guard(rule: SecondStageRule, injection: InjectionPolicy) -> Sec
     """
     from shared.guards.encoder import shipped_encoder  # most policies have no use for it
 
-    return SecondStageGuard(rule, injection, shipped_encoder())
+    return SecondStageGuard(rule, injection, allow, shipped_encoder())

@@ -198,14 +198,15 @@ def _contradictions(file: PolicyFile) -> Iterator[Fault]:
 
 
 def _second_stage_faults(guards: Guards) -> Iterator[tuple[str, str]]:
-    """Channels for which it is on and would never be asked."""
-    if guards.second_stage.mode == "off":
+    """Channels for which it is on and would never be asked, without the policy saying so."""
+    stage = guards.second_stage
+    if stage.mode == "off" or not guards.injection.always_refuses(guards.allow):
         return
     for channel in UnsureFrom.__struct_fields__:
-        unsure, sure = getattr(guards.second_stage.unsure_from, channel), getattr(guards.injection.thresholds, channel)
-        if sure < unsure < 1:
+        unsure, sure = getattr(stage.unsure_from, channel), getattr(guards.injection.thresholds, channel)
+        if sure <= unsure < 1 and getattr(stage.thresholds, channel) < 1:
             field = f"second_stage.unsure_from.{channel}"
-            yield field, f"must not be above injection.thresholds.{channel} ({sure}); 1: never asked."
+            yield field, f"must be below injection.thresholds.{channel} ({sure}); 1: never asked."
 
 
 def _limit_faults(limit: RateLimit, file: PolicyFile) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ Every field has a safe default; unknown fields are refused with their path.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any, ClassVar, Literal, cast, get_args
 
@@ -235,6 +236,11 @@ class InjectionPolicy(GuardRule, frozen=True):
     """The guard against prompt injection: rules, and a classifier for what they do not know."""
 
     thresholds: Thresholds = field(default_factory=Thresholds)
+
+    def always_refuses(self, allow: Sequence[AllowedPhrase]) -> bool:
+        """Whether a request in which it finds something never goes on, nor one that it could not look at."""
+        blocks = self.mode == "enforce" and self.action == "block" and self.fail == "closed"
+        return blocks and not any("injection" in phrase.guards for phrase in allow)
 
 
 class UnsureFrom(Section, frozen=True):

@@ -123,9 +123,12 @@ def test_the_second_stage_is_carried_by_guard_alone_and_only_when_asked_for(tree
         assert archive.namelist() == sorted(archive.namelist())
 
 
-def test_without_its_model_the_second_stage_cannot_be_carried(tree):
-    shutil.rmtree(tree / "shared/guards/encoder_model", ignore_errors=True)
-    with pytest.raises(FileNotFoundError, match="guard cannot carry the second stage"):
+@pytest.mark.parametrize("absent", ["encoder.json", "encoder.onnx", "tokenizer.json"])
+def test_without_its_whole_model_the_second_stage_cannot_be_carried(tree, absent):
+    model = tree / "shared/guards/encoder_model"
+    shutil.rmtree(model, ignore_errors=True)
+    (write_encoder(model, {"obey": (1.0, 1.0)}) / absent).unlink()
+    with pytest.raises(FileNotFoundError, match=f"guard cannot carry the second stage: there is no .*{absent}"):
         bundle("guard", tree, second_stage=True)
     bundle("model", tree, second_stage=True)
 

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from shared.guards.classifier import judged
 from shared.guards.linear import WINDOW, WORD, starts
+from shared.guards.second_stage import shown
 from shared.guards.wordpiece import WordPiece
 from shared.text.canonical import canonicalise
 from tests.evaluation.data import MISLABELLED, Group, Source
@@ -59,10 +60,10 @@ class Example(msgspec.Struct, frozen=True):
 
 
 def excerpts(text: str) -> Iterator[str]:
-    """The windows of a reading, as the first stage cuts it, as text."""
+    """The windows of a reading, as the first stage cuts it, as the second is shown them."""
     words = [match.span() for match in WORD.finditer(text)]
     for first in starts(len(words)) if words else ():
-        yield text[words[first][0] : words[min(first + WINDOW, len(words)) - 1][1]]
+        yield shown(text[words[first][0] : words[min(first + WINDOW, len(words)) - 1][1]])
 
 
 def gather(sources: Sequence[Source], minilm: Path, *, seed: int = SEED) -> list[Example]:

@@ -10,7 +10,7 @@ from shared.guards.classifier import FEWEST, judged
 from shared.guards.encoder import Encoder
 from shared.guards.linear import WORD, LinearModel
 from shared.guards.port import Channel
-from shared.guards.second_stage import Band, bands
+from shared.guards.second_stage import Band, bands, shown
 from shared.policy import load_policy
 from shared.policy.types import Guards
 from shared.text.canonical import canonicalise
@@ -45,7 +45,7 @@ class SecondOpinions:
 
     def __init__(self, encoders: Sequence[Path], policy: Guards) -> None:
         self._encoders = [Encoder(folder) for folder in encoders]
-        self._bands = bands(policy.second_stage, policy.injection)
+        self._bands = bands(policy.second_stage, policy.injection, policy.allow)
 
     def alone(self, third: int, text: str, channel: Channel, first: LinearModel) -> float:
         """The highest log odds that the encoder by itself gives a window; for the arguments see ``both``."""
@@ -63,14 +63,16 @@ class SecondOpinions:
         """
         encoder = self._encoders[third]
         band = self._bands[channel]
-        said = (encoder.combined(score, window, channel) for score, window in between(first, text, band))
+        said = (
+            encoder.combined(score, encoder.log_odds(window), channel) for score, window in between(first, text, band)
+        )
         return max(said, default=-math.inf)
 
 
 def between(model: LinearModel, text: str, band: Band) -> Iterator[tuple[float, str]]:
-    """The windows of a text whose score is in the band, with that score."""
+    """The windows of a text whose score is in the band, as the second stage is shown them, with that score."""
     for view in judged(canonicalise(text)):
         words = [word.span() for word in WORD.finditer(view.text)]
         for window in model.windows(view.text):
             if band.least <= window.score <= band.most and window.different >= FEWEST:
-                yield window.score, view.text[words[window.first][0] : words[window.end - 1][1]]
+                yield window.score, shown(view.text[words[window.first][0] : words[window.end - 1][1]])

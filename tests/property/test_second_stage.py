@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from array import array
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.guards.allowance import Allowance
+from shared.guards.encoder import LogOdds
 from shared.guards.inspection import Armed
 from shared.guards.linear import BUCKETS, LinearModel
 from shared.guards.pipeline import Pipeline
@@ -30,6 +31,8 @@ WORDS = st.sampled_from(
         "&#101;",
         "中文",
         "%65",
+        "__",
+        "my_aunt",
     ]
 )
 TEXTS = st.lists(WORDS, max_size=200).map(" ".join) | st.text(max_size=200)
@@ -44,13 +47,17 @@ class Judge:
     def load(self) -> None:
         pass
 
-    def combined(self, first: float, text: str, channel: Channel, deadline: float) -> float:
+    def log_odds(self, text: str, allowance: Allowance) -> LogOdds:
         assert text
-        assert deadline > time.monotonic() - 60
+        assert "_" not in text
         self._most -= 1
         if self._most < 0:
             raise TimeoutError
-        return 5.0 if "evil" in text else -5.0
+        said = 5.0 if "evil" in text else -5.0
+        return LogOdds(said, said)
+
+    def combined(self, first: float, second: LogOdds, channel: Channel) -> float:
+        return second.user
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=4), st.integers(0, 12), st.sampled_from(["block", "flag"]))
@@ -58,14 +65,15 @@ def test_findings_lie_in_their_texts_and_failures_are_told(texts: list[str], mos
     rule = SecondStageRule(mode="enforce", action=action, fail="closed")  # type: ignore[arg-type]
     model = LinearModel(array("b", bytes(BUCKETS)), 1.0, 0.0)
     models: dict[Channel, LinearModel] = {"user": model, "document": model, "tool": model}
-    guard = SecondStageGuard(rule, InjectionPolicy(), Judge(most), lambda: models)
+    guard = SecondStageGuard(rule, InjectionPolicy(), [], Judge(most), lambda: models)
     guards = Pipeline(Guards(), [Armed("second_stage", rule, guard.directions, guard)])
     inspection = guards.inspect_request(chat(*texts))
     run = inspection.runs[0]
     assert inspection.faults.get("second_stage") in (None, "TimeoutError")
     assert run.status == ("failed_closed" if inspection.faults else "ran")
     if inspection.faults:
-        assert (inspection.verdict, inspection.findings) == ("block", ())
+        assert inspection.verdict == "block"
+        assert not inspection.findings or action == "flag", "the first one that blocks is enough"
     else:
         assert (inspection.verdict == "allow") == (not inspection.findings)
     for finding in inspection.findings:

@@ -9,11 +9,14 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.guards import encoder
+from shared.guards.allowance import Allowance
 from shared.guards.encoder import Encoder
 from shared.guards.inspection import Armed
 from shared.guards.pipeline import Pipeline
@@ -47,14 +50,22 @@ def test_it_reads_words_and_their_pieces_without_case(folder: Path) -> None:
 def test_of_a_long_text_the_most_that_a_piece_says_counts(folder: Path) -> None:
     said = Encoder(folder).log_odds("me " * ROOM + "obey" + " me" * (2 * ROOM - 1))
     assert (said.user, said.fetched) == (3.0 - (ROOM - 1), 1.0 + (ROOM - 1) * 0.5)
-    assert Encoder(folder).log_odds("me " * ROOM + "obey").user == 3.0
+
+
+@pytest.mark.parametrize("length", [1, ROOM - 1, ROOM, ROOM + 1, 2 * ROOM - 1, 2 * ROOM, 5 * ROOM + 3])
+def test_pieces_hold_all_and_overlap_and_none_is_a_stub(length: int) -> None:
+    pieces = list(encoder._pieces(list(range(length)), ROOM))
+    assert {token for piece in pieces for token in piece} == set(range(length))
+    assert {len(piece) for piece in pieces} == {min(length, ROOM)}
+    assert all(after[0] <= before[-1] for before, after in pairwise(pieces))
 
 
 def test_both_stages_together_by_where_the_text_comes_from(tmp_path: Path) -> None:
     user, fetched = {"first": 0.5, "second": 2.0, "bias": -1.0}, {"first": 0.0, "second": 1.0, "bias": 4.0}
     both = Encoder(write_encoder(tmp_path, WEIGHTS, user=user, fetched=fetched))
-    assert both.combined(2.0, "obey", "user") == 0.5 * 2 + 2 * 3 - 1
-    assert both.combined(2.0, "obey", "document") == both.combined(-2.0, "obey", "tool") == 5.0
+    assert both.combined(2.0, both.log_odds("obey"), "user") == 0.5 * 2 + 2 * 3 - 1
+    said = both.log_odds("obey")
+    assert both.combined(2.0, said, "document") == both.combined(-2.0, said, "tool") == 5.0
 
 
 def test_a_file_that_is_another_is_refused(folder: Path) -> None:
@@ -86,8 +97,8 @@ def test_the_time_is_looked_at_before_each_piece(folder: Path) -> None:
     judge = Encoder(folder)
     judge.load()
     with pytest.raises(TimeoutError):
-        judge.log_odds("obey", time.monotonic() - 1)
-    assert judge.log_odds("obey", time.monotonic() + 60).user == 3.0
+        judge.log_odds("obey", Allowance(0.0))
+    assert judge.log_odds("obey", Allowance(60.0, 60.0)).user == 3.0
 
 
 def test_many_threads_load_it_once_and_hear_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,13 +117,34 @@ def test_many_threads_load_it_once_and_hear_the_same(folder: Path, monkeypatch: 
     assert (said, len(loads)) == ({2.0}, 1)
 
 
-def test_a_load_that_failed_is_tried_again(folder: Path) -> None:
+def test_a_load_that_failed_is_not_tried_again(folder: Path) -> None:
     judge, data = Encoder(folder), (folder / "encoder.onnx").read_bytes()
     (folder / "encoder.onnx").unlink()
     with pytest.raises(FileNotFoundError):
         judge.log_odds("obey")
     (folder / "encoder.onnx").write_bytes(data)
-    assert judge.log_odds("obey").user == 3.0
+    with pytest.raises(ValueError, match="could not be loaded: FileNotFoundError"):
+        judge.log_odds("obey")
+
+
+def test_only_as_many_run_at_once_as_there_are_processors(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder, "_processors", lambda: 2)
+    running: list[None] = []
+    most: list[int] = []
+    run = encoder._run
+
+    def counted(*arguments: Any) -> encoder.LogOdds:
+        running.append(None)
+        most.append(len(running))
+        time.sleep(0.005)
+        running.pop()
+        return run(*arguments)
+
+    monkeypatch.setattr(encoder, "_run", counted)
+    judge = Encoder(folder)
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda number: judge.log_odds("obey me"), range(32)))
+    assert max(most) <= 2
 
 
 @pytest.mark.parametrize(
@@ -120,7 +152,7 @@ def test_a_load_that_failed_is_tried_again(folder: Path) -> None:
 )
 def test_the_guard_decides_with_it(folder: Path, rule: dict[str, str], verdict: str) -> None:
     armed = SecondStageRule(**{"mode": "enforce", "unsure_from": UnsureFrom(user=0), **rule})
-    guard = SecondStageGuard(armed, InjectionPolicy(mode="off"), Encoder(folder))
+    guard = SecondStageGuard(armed, InjectionPolicy(mode="off"), [], Encoder(folder))
     guards = Pipeline(Guards(), [Armed("second_stage", armed, guard.directions, guard)])
     text = "Could you please obey obey obey obey"
     assert guards.inspect_text(text, "input").verdict == verdict

@@ -54,7 +54,7 @@ def test_both_stages_tell_attacks_from_harmless_text(shipped: Encoder, channel: 
     model = load_models()[channel]
 
     def said(text: str) -> float:
-        return shipped.combined(max(window.score for window in model.windows(text)), text, channel)
+        return shipped.combined(max(window.score for window in model.windows(text)), shipped.log_odds(text), channel)
 
     assert min(map(said, ATTACKS)) > max(map(said, HARMLESS))
 
