@@ -95,7 +95,9 @@ def _second_stage() -> SecondStageGuard | None:
     """The guard with the packages and the model that it needs, in no hurry; None where they are not there."""
     policy = load_policy().file.guards
     try:
-        guard = second_stage_guard(replace(policy.second_stage, mode="monitor", deadline_ms=30_000), policy.injection)
+        guard = second_stage_guard(
+            replace(policy.second_stage, mode="monitor", deadline_ms=30_000), policy.injection, policy.allow
+        )
     except ConfigurationError:
         return None
     return guard
