@@ -20,6 +20,10 @@ ENCODERS ?= build/encoders
 # Where torch's wheel without CUDA is found, which PyPI has not: a page of links, or a folder.
 TORCH ?= https://download.pytorch.org/whl/torch/
 SECOND_STAGE ?=
+# Every lock, but for those of the functions, which hold nothing that the root's lacks.
+AUDITED := requirements.txt tests/requirements.txt tests/scan-requirements.txt tests/checkov-requirements.txt \
+	tests/evaluation/requirements.txt tests/second-stage-requirements.txt shared/local/smollm2-requirements.txt \
+	tests/evaluation/encoder-requirements.txt functions/guard/second-stage-requirements.txt
 FUNCTIONS := guard model audit_archive audit_seal rotate_secrets audit_warehouse audit_alerts
 PYTEST := $(BIN)/python -m pytest
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line \
@@ -105,8 +109,8 @@ $(EVALUATION): tests/evaluation/requirements.txt | $(RUNTIME)
 	$(call pip_install,--require-hashes -r tests/evaluation/requirements.txt)
 	@touch $@
 
-run: $(RUNTIME) $(if $(filter smollm2,$(LOCAL_MODEL)),$(SMOLLM2)) $(if $(SECOND_STAGE),$(SECOND_STAGE_EXTRA)) ## serve everything locally [PORT=8080] [LOCAL_MODEL=smollm2] [SECOND_STAGE=1]
-	@$(BIN)/python -m shared.local $(if $(PORT),--port $(PORT)) $(if $(LOCAL_MODEL),--local-model $(LOCAL_MODEL))
+run: $(RUNTIME) $(if $(filter smollm2,$(LOCAL_MODEL)),$(SMOLLM2)) $(if $(SECOND_STAGE),$(SECOND_STAGE_EXTRA)) ## serve everything locally [PORT=8080] [LOCAL_MODEL=smollm2] [SECOND_STAGE=1] [EMULATORS=1]
+	@$(BIN)/python -m shared.local $(if $(PORT),--port $(PORT)) $(if $(LOCAL_MODEL),--local-model $(LOCAL_MODEL)) $(if $(filter-out 0,$(EMULATORS)),--emulators)
 
 test: $(DEV) ## run the tests [ARGS="tests/unit -k text"]
 	@$(PYTEST) -n 2 --dist loadfile --ignore tests/faults --ignore tests/terraform $(ARGS)
@@ -169,7 +173,7 @@ bench-admission: $(DEV) ## measure the limits on Firestore's emulator [ARGS=--js
 bench-audit: $(DEV) ## measure the audit trail: writers, sealer, verification [ARGS=--json]
 	@$(BIN)/python -m tests.benchmarks.audit $(ARGS)
 
-bench-guards: $(RUNTIME) ## time each guard and all of them, in microseconds a prompt [ARGS=--json]
+bench-guards: $(RUNTIME) ## time each guard and all of them, in microseconds a prompt [ARGS="--quick --json"]
 	@$(BIN)/python -m tests.benchmarks.guards $(ARGS)
 
 train: $(EVALUATION) ## train the injection guard's classifier: make train DATA=folder [ARGS=--help]
@@ -186,10 +190,9 @@ smoke: $(RUNTIME) ## try a real Firestore: make smoke PROJECT=my-project [ARGS=-
 	@$(BIN)/python -m tests.smoke --project "$(PROJECT)" $(ARGS)
 
 audit-deps: $(DEV) ## look the locked packages up in the public lists of vulnerabilities
-	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement requirements.txt
-	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement tests/requirements.txt
-	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement shared/local/smollm2-requirements.txt
-	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement functions/guard/second-stage-requirements.txt
+	@failed=0; for lock in $(AUDITED); do \
+		echo $$lock; $(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement $$lock || failed=1; \
+	done; exit $$failed
 
 bandit: $(SCAN)/.installed ## look for dangerous calls in our own code
 	@$(SCAN)/bin/bandit --quiet --severity-level medium --configfile pyproject.toml --recursive shared functions 2> >(grep -v 'nosec encountered' >&2)

@@ -7,6 +7,7 @@
     │   │   └── StoreContended        too many writers at once; nothing was changed
     │   ├── PreconditionFailed    the document or object is not in the state the write asked for
     │   └── SecretNotFound        no such secret, or no such version of it
+    ├── Unrecorded              something was done, and the audit trail did not take its event
     └── ApiError                answered to the caller in the OpenAI error shape
         ├── BadRequest            400
         │   └── ContentFiltered     400, final: a guard blocked the prompt or the answer
@@ -75,6 +76,13 @@ class PreconditionFailed(StoreError):
 
 class SecretNotFound(StoreError):
     """There is no such secret, or no such version of it."""
+
+
+class Unrecorded(WardgateError):
+    """What could not wait for the audit trail was done, and the trail did not take its event."""
+
+    def __init__(self, done: str, why: StoreError) -> None:
+        super().__init__(f"{done}, but the audit trail did not take the event: {why}")
 
 
 class ApiError(WardgateError):

@@ -44,7 +44,7 @@ locals {
     }
     rotate_secrets = {
       description     = "Renews Wardgate's secrets."
-      settings        = ["documents", "secrets", "alerts"]
+      settings        = ["documents", "events", "secrets", "alerts"]
       timeout_seconds = 300
       scale           = { concurrency = 4, cpu = "1", memory = "256Mi", min_instances = 0, max_instances = 2 }
     }

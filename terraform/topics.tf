@@ -13,7 +13,7 @@ module "events" {
   region         = var.region
   name           = "${var.name}-events"
   schema         = file("${local.schemas}/wardgate.audit.proto")
-  publishers     = { for name in ["guard", "audit_alerts"] : name => module.function[name].member }
+  publishers     = { for name in ["guard", "audit_alerts", "rotate_secrets"] : name => module.function[name].member }
   kms_key        = module.keys.data_key
   labels         = local.labels
 

@@ -12,9 +12,9 @@ import hypothesis
 import pytest
 import yaml
 
+from shared.local.pubsub_project import PubsubProject
 from shared.policy.load import DEFAULT_POLICY
-from tests.support.emulators import firestore_emulator
-from tests.support.pubsub_emulator import PubsubProject, pubsub_emulator
+from tests.support.emulators import firestore_emulator, pubsub_emulator
 from tests.support.stack import LocalStack
 from tests.support.tools import ABSENT, need
 

@@ -1,4 +1,4 @@
--- What operators, and Wardgate by itself, did: the kill switch, keys made by guard, sealed content.
+-- What operators, and Wardgate by itself, did: the kill switch, keys, limits, sealed content, rotations.
 SELECT time, operation, operation_subject, operator, source
 FROM events
 WHERE operation IS NOT NULL AND day >= '2026-01-01'

@@ -5,6 +5,7 @@ In production Cloud Run lets in only their service accounts, by OIDC tokens, and
 
 from __future__ import annotations
 
+import atexit
 from uuid import uuid4
 
 import functions_framework
@@ -18,6 +19,7 @@ from shared.rotation.notification import MAX_BYTES, ROTATE, read_notification
 from shared.rotation.order_request import MAX_BYTES as MAX_ORDER_BYTES
 from shared.rotation.order_request import read_order
 from shared.rotation.service import RotationService, RunReport
+from shared.rotation.telling import Telling
 from shared.stores.connect import connect_documents, connect_events, connect_secrets
 from shared.web.framework import discard_body
 from shared.web.log import log
@@ -28,7 +30,7 @@ from shared.web.start import once, start
 _BODY_SECONDS = 10.0
 """Longest time that a message may take to arrive."""
 
-_START = start({"documents", "secrets", "alerts"})
+_START = start({"documents", "events", "secrets", "alerts"})
 
 
 @once
@@ -38,7 +40,9 @@ def _service() -> RotationService:
     clock = SystemClock()
     log = AlertingLog(connect_events(settings.alerts, setting="WARDGATE_ALERTS"), documents, clock)
     policy = _START.policy.file
-    return RotationService(store, documents, policy, clock, log=log, environment=settings.environment)
+    tell = Telling(settings, documents)
+    atexit.register(tell.close)
+    return RotationService(store, documents, policy, clock, log=log, tell=tell, environment=settings.environment)
 
 
 @functions_framework.http

@@ -16,11 +16,11 @@ import msgspec
 
 from shared.alerts.alert import Alert, event_of, log_alert
 from shared.clock import Clock, utc
-from shared.errors import BadRequest, PreconditionFailed, StoreUnavailable
+from shared.errors import BadRequest, PreconditionFailed, StoreUnavailable, Unrecorded
 from shared.policy.types import Alerts
 from shared.stores.documents import DocumentStore, Write
 from shared.stores.events import EventBus
-from shared.switch.operate import SwitchOperator, Unrecorded
+from shared.switch.operate import SwitchOperator
 
 COLLECTION = "alerts"
 KEPT_FOR = timedelta(days=90)

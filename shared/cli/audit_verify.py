@@ -11,7 +11,7 @@ from shared.audit.checkpoints import trusted
 from shared.audit.sealer import Sealer
 from shared.audit.verdicts import MEANINGS, Findings, Verdict, Verification
 from shared.audit.verify import Scope, Verifier
-from shared.cli.output import add_json_option, need_home, print_json
+from shared.cli.output import add_json_option, counted, need_home, print_json
 from shared.cli.progress import Bar
 from shared.clock import SystemClock, utc
 from shared.errors import BadRequest, SecretNotFound
@@ -107,9 +107,9 @@ def _seal(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"checkpoints": written, "events": events, "refused": refused, "outrun": report.outrun})
     else:
-        print(f"{events} events sealed in {len(written)} checkpoints.")
+        print(f"{counted(events, 'event')} sealed in {counted(len(written), 'checkpoint')}.")
         if refused:
-            print(f"{refused} objects are no records in their place and were not sealed; `audit verify` names them.")
+            print(f"Not sealed, as no record in its place: {counted(refused, 'object')}; see `audit verify`.")
         if report.outrun:
             print("Another sealer is at work; it does the rest.")
     return 0
@@ -184,14 +184,14 @@ def _states(verdict: Verdict) -> tuple[tuple[str, Findings], ...]:
 
 def _print(found: Verification) -> None:
     print(
-        f"{found.events} events in {found.chains} chains ({found.open_chains} without an end), "
-        f"{found.sealed} of them under {found.checkpoints} checkpoints; "
-        f"{found.epochs} numberings of admissions."
+        f"{counted(found.events, 'event')} in {counted(found.chains, 'chain')} ({found.open_chains} without an end), "
+        f"{found.sealed} of them under {counted(found.checkpoints, 'checkpoint')}; "
+        f"{counted(found.epochs, 'numbering')} of admissions."
     )
     named = set()
     for name, verdict in found.verdicts.items():
         state = "sound" if verdict.sound else "FAULT"
-        others = [f"{each.count} {word}" for word, each in _states(verdict) if each.count]
+        others = [_count(each.count, word) for word, each in _states(verdict) if each.count]
         print(f"\n{name:<13} {state:<6} {_QUESTIONS[name]}" + (f": {', '.join(others)}" if others else ""))
         for word, findings in _states(verdict):
             for each in findings.shown:
@@ -204,6 +204,10 @@ def _print(found: Verification) -> None:
     for kind in sorted(named):
         print(f"{kind}: {MEANINGS[kind]}.")
     print(f"\n{NOT_PROVEN}")
+
+
+def _count(count: int, state: str) -> str:
+    return counted(count, "fault") if state == "faults" else f"{count} {state}"
 
 
 def _printable(text: str) -> str:

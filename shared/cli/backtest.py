@@ -6,24 +6,22 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.audit.connect import connect_wrapper
-from shared.audit.content import ContentGone, ContentSealer
+from shared.audit.content import ContentGone
 from shared.audit.opening import ACTION
 from shared.audit.port import Operation
 from shared.audit.show import Filter, read_entries
 from shared.audit.wrapping import ContentUnreadable
-from shared.cli.operators import operator, operator_trail
-from shared.cli.output import Commands, add_json_option, need_home, print_json, print_table
+from shared.cli.operators import operator
+from shared.cli.output import Commands, add_json_option, counted, print_json, print_table
 from shared.cli.progress import Bar
 from shared.cli.rows import Row, read_rows
+from shared.cli.sealed import sealed_archive
 from shared.cli.times import past
 from shared.guards.backtest import Backtest, Share
 from shared.guards.port import VERDICTS
 from shared.guards.tenants import Pipelines
 from shared.policy import load_policy
 from shared.settings import load_settings
-from shared.stores.connect import connect_documents, connect_objects, connect_secrets
-from shared.stores.secret_reader import SecretReader
 
 
 def register(actions: Commands) -> None:
@@ -65,20 +63,15 @@ def _run(options: argparse.Namespace) -> int:
 
 def _recorded(options: argparse.Namespace, digest: str) -> Iterator[Row]:
     """Sealed prompts, or answers where the direction is ``output``; those that were erased are left out."""
-    settings = load_settings(needs={"documents", "events", "secrets", "objects"})
-    need_home(settings, settings.documents, settings.events, settings.objects)
-    documents = connect_documents(settings.documents)
-    secrets = SecretReader(connect_secrets(settings.secrets), documents, settings.environment)
-    sealer = ContentSealer(documents, connect_wrapper(settings.content_key, secrets))
-    with operator_trail(settings) as trail:
-        trail.record_operation(Operation(ACTION, f"backtest:{digest[:16]}", operator()))
+    with sealed_archive() as archive:
+        archive.trail.record_operation(Operation(ACTION, f"backtest:{digest[:16]}", operator()))
         bar, count = Bar("prompts read"), 0
         wanted = Filter(since=options.since, tenant=options.tenant or None)
-        for entry in read_entries(connect_objects(settings.objects), wanted):
-            if entry.record is None or not sealer.holds(entry.record):
+        for entry in read_entries(archive.objects, wanted):
+            if entry.record is None or not archive.sealer.holds(entry.record):
                 continue
             try:
-                content = sealer.open(entry.record)
+                content = archive.sealer.open(entry.record)
             except (ContentGone, ContentUnreadable):
                 continue
             text = content and (content.prompt if options.direction == "input" else content.answer)
@@ -112,7 +105,7 @@ def _share(share: Share) -> dict[str, object]:
 
 
 def _print(test: Backtest) -> None:
-    print(f"{test.prompts} prompts; shares with their 95 % confidence intervals\n")
+    print(f"{counted(test.prompts, 'prompt')}; shares with their 95 % confidence intervals\n")
     against, candidate = test.verdicts
     rows = [
         {

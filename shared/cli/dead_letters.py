@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from shared.cli.output import Commands, add_json_option, need_home, print_json, print_table, when, whole_number
+from shared.cli.output import Commands, add_json_option, counted, need_home, print_json, print_table, when, whole_number
 from shared.errors import ConfigurationError, Fault
 from shared.settings import load_settings
 from shared.stores.connect import connect_dead_letters
@@ -85,5 +85,5 @@ def _redrive(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"redriven": count})
     else:
-        print(f"{count} dead letter{'' if count == 1 else 's'} will be delivered again.")
+        print(f"{counted(count, 'dead letter')} will be delivered again.")
     return 0

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from shared.audit.port import OperationTrail
+from shared.cli.operators import operator_trail, tell_after, tell_first
 from shared.cli.output import MAKES_SECRETS, Commands, add_json_option, need_home, print_json, print_table
 from shared.cli.times import future, span
 from shared.clock import SystemClock, utc
-from shared.errors import BadRequest, ConfigurationError, Fault, ServiceUnavailable
-from shared.identity.api_keys import ApiKeys, KeyRecord, NewKey
+from shared.errors import (
+    ApiError,
+    BadRequest,
+    ConfigurationError,
+    Fault,
+    ServiceUnavailable,
+    StoreError,
+    StoreUnavailable,
+)
+from shared.identity.api_keys import ApiKeys, KeyRecord, NewKey, key_document
 from shared.identity.caller import DEFAULT_SCOPES, SCOPES
 from shared.identity.key_rotation import KeyRotation
 from shared.policy import load_policy
 from shared.settings import Settings, load_settings
 from shared.stores.connect import connect_documents, connect_secrets
+from shared.stores.documents import DocumentStore
 from shared.stores.secret_reader import SecretReader
 
 if TYPE_CHECKING:
@@ -77,18 +89,27 @@ def register(commands: Commands) -> None:
     revoke.set_defaults(run=_revoke)
 
 
-def _settings() -> Settings:
-    settings = load_settings(needs={"documents", "secrets"})
+@dataclass(frozen=True, slots=True)
+class _Hands:
+    """Keys in the hands of whoever runs this command, and the trail that is told of it."""
+
+    settings: Settings
+    documents: DocumentStore
+    keys: ApiKeys
+    rotation: KeyRotation
+    trail: OperationTrail
+
+
+@contextmanager
+def _hands() -> Iterator[_Hands]:
+    settings = load_settings(needs={"documents", "events", "secrets"})
     # To make a key needs a home as well: one in a home that was made for it opens nothing that is running.
-    need_home(settings, settings.documents, settings.secrets)
-    return settings
-
-
-def _keys() -> ApiKeys:
-    settings = _settings()
+    need_home(settings, settings.documents, settings.events, settings.secrets)
     documents = connect_documents(settings.documents)
     reader = SecretReader(connect_secrets(settings.secrets), documents, settings.environment)
-    return ApiKeys(documents, reader, SystemClock())
+    keys, rotation = ApiKeys(documents, reader, SystemClock()), KeyRotation(documents, reader, SystemClock())
+    with operator_trail(settings) as trail:
+        yield _Hands(settings, documents, keys, rotation, trail)
 
 
 def _create(options: argparse.Namespace) -> int:
@@ -96,12 +117,26 @@ def _create(options: argparse.Namespace) -> int:
     if options.deployment is not None:
         return _create_by_guard(options, scopes)
     given = (options.tenant, options.name, scopes, options.expires)
-    with _secrets_are_made():
+    with _secrets_are_made(), _hands() as hands:
         if options.by_rotation:
-            _show_reserved(_keys().reserve(*given), json=options.json)
+            reserved = hands.keys.reserve(*given)
+            _tell_made(hands, reserved.id)
+            _show_reserved(reserved, json=options.json)
         else:
-            _show(_keys().create(*given), json=options.json)
+            made = hands.keys.create(*given)
+            _tell_made(hands, made.record.id)
+            _show(made, json=options.json)
     return 0
+
+
+def _tell_made(hands: _Hands, key_id: str) -> None:
+    """A key whose making the trail did not take is revoked, and nobody has seen it: as guard does it."""
+    try:
+        tell_first(hands.trail, "keys.create", f"key:{key_id}", "the key is not given out")
+    except StoreUnavailable:
+        with suppress(ApiError, StoreError):
+            hands.keys.revoke(key_id)
+        raise
 
 
 def _rotate(options: argparse.Namespace) -> int:
@@ -111,12 +146,11 @@ def _rotate(options: argparse.Namespace) -> int:
         grace = timedelta(0) if options.revoke_immediately else options.grace or _grace_of(load_settings(needs=()))
         _show_guards(_guard(options).rotate_key(options.id, round(grace.total_seconds())), json=options.json)
         return 0
-    settings = _settings()
-    documents = connect_documents(settings.documents)
-    reader = SecretReader(connect_secrets(settings.secrets), documents, settings.environment)
-    grace = timedelta(0) if options.revoke_immediately else options.grace or _grace_of(settings)
-    with _secrets_are_made():
-        _show(KeyRotation(documents, reader, SystemClock()).replace(options.id, grace), json=options.json)
+    with _secrets_are_made(), _hands() as hands:
+        key_document(hands.documents, options.id)  # before the event: do not record what cannot be done
+        tell_first(hands.trail, "keys.rotate", f"key:{options.id}", "the key has no other secret")
+        grace = timedelta(0) if options.revoke_immediately else options.grace or _grace_of(hands.settings)
+        _show(hands.rotation.replace(options.id, grace), json=options.json)
     return 0
 
 
@@ -176,7 +210,8 @@ def _show_guards(made: dict[str, Any], *, json: bool) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    rows = [_row(record) for record in _keys().list()]
+    with _hands() as hands:
+        rows = [_row(record) for record in hands.keys.list()]
     if options.json:
         print_json(rows)
     else:
@@ -185,7 +220,10 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _revoke(options: argparse.Namespace) -> int:
-    record = _keys().revoke(options.id)
+    with _hands() as hands:
+        record = hands.keys.revoke(options.id)
+        # To revoke is an emergency, which does not wait for the trail.
+        tell_after(hands.trail, "keys.revoke", f"key:{record.id}", f"Key {record.id} ({record.name}) is REVOKED")
     if options.json:
         print_json(_row(record))
     else:

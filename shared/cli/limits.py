@@ -8,10 +8,12 @@ from dataclasses import asdict
 from shared.admission.counters import Rule, lease_window
 from shared.admission.limiter import lease_seconds
 from shared.admission.view import LimitsView, Subject
-from shared.cli.output import Commands, add_json_option, need_home, print_json, print_table
+from shared.audit.content import subject_id
+from shared.cli.operators import operator_trail, tell_first
+from shared.cli.output import Commands, add_json_option, counted, need_home, print_json, print_table
 from shared.clock import SystemClock
 from shared.policy.load import load_policy
-from shared.settings import load_settings
+from shared.settings import Settings, load_settings
 from shared.stores.connect import connect_documents
 
 _COLUMNS = ("name", "kind", "mode", "amount", "used", "remaining", "whole_after_seconds")
@@ -43,9 +45,15 @@ def _subject(text: str) -> Subject:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _view() -> LimitsView:
-    settings = load_settings(needs={"documents"})
-    need_home(settings, settings.documents)
+def _in_trail(subject: Subject) -> str:
+    """The subject without a user's name, which the trail never holds."""
+    if subject.scope == "user":
+        tenant, _, user = subject.name.partition("\0")
+        return f"user:{subject_id(tenant=tenant, user=user)}"
+    return f"{subject.scope}:{subject.name}"[:128] if subject.name else subject.scope
+
+
+def _view(settings: Settings) -> LimitsView:
     policy = load_policy(settings.policy).file
     deadline = policy.admission.deadline_ms
     lease = lease_window(lease_seconds(policy), deadline)
@@ -54,9 +62,11 @@ def _view() -> LimitsView:
 
 
 def _show(options: argparse.Namespace) -> int:
+    settings = load_settings(needs={"documents"})
+    need_home(settings, settings.documents)
     rows = [
         {**asdict(view), "whole_after_seconds": round(view.whole_after_seconds, 1)}
-        for view in _view().show(options.subject)
+        for view in _view(settings).show(options.subject)
     ]
     if options.json:
         print_json(rows)
@@ -66,9 +76,14 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _reset(options: argparse.Namespace) -> int:
-    count = _view().reset(options.subject)
+    settings = load_settings(needs={"documents", "events", "secrets"})
+    need_home(settings, settings.documents, settings.events)
+    view = _view(settings)
+    with operator_trail(settings) as trail:
+        tell_first(trail, "limits.reset", _in_trail(options.subject), "nothing is reset")
+        count = view.reset(options.subject)
     if options.json:
         print_json({"reset": count})
     else:
-        print(f"Reset {count} limit{'' if count == 1 else 's'}; numbers and what running calls hold stay.")
+        print(f"Reset {counted(count, 'limit')}; numbers and what running calls hold stay.")
     return 0

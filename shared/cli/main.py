@@ -14,6 +14,7 @@ from pathlib import Path
 from shared.cli import alerts, audit, keys, kill, limits, policy, receipt, rotate, scan
 from shared.cli.deployment import read_deployment
 from shared.errors import ApiError, ConfigurationError, WardgateError
+from shared.local.home import stores_of_running_stack
 
 _COMMANDS = (scan, keys, limits, audit, alerts, receipt, policy, rotate, kill)
 
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.config is None:
             # Whoever types a command works on the local stack unless the environment says otherwise.
             os.environ.setdefault("WARDGATE_ENV", "development")
+            _join_local_stack()
             options.deployment = None
         else:
             options.deployment = read_deployment(options.config)
@@ -45,6 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 2
+
+
+def _join_local_stack() -> None:
+    """Where the stack on this home keeps its stores elsewhere, as in emulators, a command must not work on the home's
+    own: a kill switch that is turned on there would stop nobody."""
+    if os.environ["WARDGATE_ENV"] == "development":
+        for name, value in stores_of_running_stack(Path(os.environ.get("WARDGATE_HOME") or ".wardgate")).items():
+            os.environ.setdefault(name, value)
 
 
 class _Parser(argparse.ArgumentParser):

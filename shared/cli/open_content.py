@@ -5,15 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from shared.audit.connect import connect_wrapper
-from shared.audit.content import ContentGone, ContentSealer
+from shared.audit.content import ContentGone
 from shared.audit.opening import open_content
 from shared.audit.wrapping import ContentUnreadable
-from shared.cli.operators import operator, operator_trail
-from shared.cli.output import Commands, add_json_option, need_home, print_json
-from shared.settings import load_settings
-from shared.stores.connect import connect_documents, connect_objects, connect_secrets
-from shared.stores.secret_reader import SecretReader
+from shared.cli.operators import operator
+from shared.cli.output import Commands, add_json_option, print_json
+from shared.cli.sealed import sealed_archive
 
 
 def register(actions: Commands) -> None:
@@ -25,14 +22,9 @@ def register(actions: Commands) -> None:
 
 
 def _open(options: argparse.Namespace) -> int:
-    settings = load_settings(needs={"documents", "events", "secrets", "objects"})
-    need_home(settings, settings.documents, settings.events, settings.objects)
-    documents = connect_documents(settings.documents)
-    secrets = SecretReader(connect_secrets(settings.secrets), documents, settings.environment)
-    sealer = ContentSealer(documents, connect_wrapper(settings.content_key, secrets))
-    with operator_trail(settings) as trail:
+    with sealed_archive() as archive:
         try:
-            content = open_content(connect_objects(settings.objects), sealer, trail, operator(), options.request)
+            content = open_content(archive.objects, archive.sealer, archive.trail, operator(), options.request)
         except (ContentGone, ContentUnreadable) as error:
             print(f"wardgate: {error}", file=sys.stderr)
             return 1

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shared.audit.heads import Heads
-from shared.audit.port import Operator
+from shared.audit.port import Operation, OperationTrail, Operator
 from shared.audit.writer import ChainWriter
 from shared.clock import SystemClock
+from shared.errors import StoreUnavailable, Unrecorded
 from shared.policy.types import Audit
 from shared.settings import Settings
 from shared.stores.connect import connect_documents, connect_events, connect_secrets
@@ -31,6 +32,30 @@ def operator_trail(settings: Settings) -> Iterator[ChainWriter]:
         yield trail
     finally:
         trail.close()
+
+
+def tell_first(trail: OperationTrail, action: str, subject: str, refusal: str) -> None:
+    """Record what is about to be done: nothing is given out or let go on that the trail does not know of.
+
+    Raises:
+        StoreUnavailable: The trail did not take it; says ``refusal``, such as ``nothing is reset``.
+    """
+    try:
+        trail.record_operation(Operation(action, subject, operator()))
+    except StoreUnavailable as error:
+        raise StoreUnavailable(f"The audit trail did not take the event, so {refusal}: {error}") from error
+
+
+def tell_after(trail: OperationTrail, action: str, subject: str, done: str, detail: str | None = None) -> None:
+    """Record what was done and could not wait for the trail.
+
+    Raises:
+        Unrecorded: The trail did not take it; says ``done``, such as ``The key is REVOKED``.
+    """
+    try:
+        trail.record_operation(Operation(action, subject, operator(), detail))
+    except StoreUnavailable as error:
+        raise Unrecorded(done, error) from error
 
 
 def operator() -> Operator:

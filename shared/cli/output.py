@@ -42,6 +42,11 @@ def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], *,
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 chain``, ``2 chains``: a number with a noun whose plural ends in s."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def when(nanoseconds: int | None) -> str | None:
     """A time in nanoseconds since the Unix epoch, as RFC 3339 to the second."""
     if nanoseconds is None:

@@ -161,7 +161,8 @@ def _answer(exchange: Exchange, request: Request, asked: _Asked, once: Once) -> 
     checked = exchange.pipeline.inspect_answer(answer.completion, inspection.request, background)
     exchange.answer_inspected(checked)
     checked.raise_if_blocked()
-    completion = msgspec.structs.replace(checked.completion, notice=exchange.pipeline.notice or UNSET)
+    notice = exchange.pipeline.notice or UNSET
+    completion = msgspec.structs.replace(checked.completion, id=exchange.answer_id, notice=notice)
     body = msgspec.json.encode(completion)
     exchange.finish_reasons = tuple(choice.finish_reason or "" for choice in checked.completion.choices)
     exchange.end("answered")

@@ -98,6 +98,11 @@ class Exchange(Discreet, Struct):
         return self.services.pipelines.of(self.caller.tenant)
 
     @property
+    def answer_id(self) -> str:
+        """How the answer is called: by the request's id, since no guard reads what a provider calls it."""
+        return f"chatcmpl-{self.request_id}"
+
+    @property
     def trace_id(self) -> str | None:
         """The caller's trace, if it has one."""
         return self.call.trace_id

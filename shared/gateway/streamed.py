@@ -168,6 +168,7 @@ class StreamedAnswer:
     def _shown(self, chunks: list[ChatChunk]) -> Iterator[ChatChunk]:
         for chunk in chunks:
             self._check_switch(chunk)
+            chunk.id = self._exchange.answer_id
             chunk.model = self._exchange.model or chunk.model
             chunk.notice, self._notice = self._notice, UNSET
             if self._wants_usage:

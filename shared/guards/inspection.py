@@ -203,6 +203,22 @@ class Scan:
         """The gravest consequence of findings and faults."""
         return "block" if self.refused else verdict_of(findings)
 
+    def of_answer(
+        self, findings: Sequence[Finding], completion: ChatCompletion, *, text: str, kept: str, forwarded: int
+    ) -> AnswerInspection:
+        """What came of an answer; fields as in ``Inspection``."""
+        return AnswerInspection(
+            direction=self.direction,
+            verdict=self.verdict(findings),
+            findings=told(findings),
+            runs=self.runs(),
+            text=text,
+            kept=kept,
+            bytes_forwarded=forwarded,
+            faults=self.faults,
+            completion=completion,
+        )
+
     def runs(self) -> tuple[GuardRun, ...]:
         """What became of each guard; only one that got through counts what it saw."""
         return tuple(

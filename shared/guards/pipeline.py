@@ -219,17 +219,7 @@ class Pipeline:
         if background.masks is not None:
             answer = unmask_answer(answer, expected.content_form, background.masks, self._policy.unmask)
             text = self.text_of(answer, expected)
-        return AnswerInspection(
-            direction="output",
-            verdict=scan.verdict(findings),
-            findings=told(findings),
-            runs=scan.runs(),
-            text=text,
-            kept=kept,
-            bytes_forwarded=forwarded,
-            faults=scan.faults,
-            completion=answer,
-        )
+        return scan.of_answer(findings, answer, text=text, kept=kept, forwarded=forwarded)
 
     def inspect_text(self, text: str, direction: Direction, channel: Channel = "user") -> Inspection:
         """Inspect one text that belongs to no request. What an answer's form must be is not known here."""

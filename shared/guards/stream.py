@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from shared.guards.answer import Assembler
 from shared.guards.choices import AnswerRules, HeldChoice
-from shared.guards.inspection import AnswerInspection, told
+from shared.guards.inspection import AnswerInspection
 from shared.guards.pipeline import Pipeline
 from shared.guards.port import Background
 from shared.models.wire import ChatChunk, ChatCompletion, ChatRequest, ChunkChoice, Delta
@@ -89,17 +89,7 @@ class AnswerStream:
         text = kept = Pipeline.text_of(completion, expected)
         if self._rules.masks is not None:
             kept = Pipeline.text_of(replace(completion, choices=[choice.masked() for choice in choices]), expected)
-        return AnswerInspection(
-            direction="output",
-            verdict=scan.verdict(findings),
-            findings=told(findings),
-            runs=scan.runs(),
-            text=text,
-            kept=kept,
-            bytes_forwarded=sent,
-            faults=scan.faults,
-            completion=completion,
-        )
+        return scan.of_answer(findings, completion, text=text, kept=kept, forwarded=sent)
 
     @property
     def completion(self) -> ChatCompletion:

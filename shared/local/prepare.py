@@ -1,11 +1,9 @@
-"""What the local stack needs before its functions start: a private home, keys, secrets and an API key."""
+"""What the local stack needs before its functions start: keys, secrets and an API key."""
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from shared.clock import SystemClock, utc
@@ -14,32 +12,15 @@ from shared.identity.api_keys import ApiKeys
 from shared.identity.local_issuer import create_local_issuer
 from shared.policy import load_policy
 from shared.rotation.service import RotationService
+from shared.rotation.telling import Telling
 from shared.settings import Settings
 from shared.stores.connect import connect_documents, connect_secrets
-from shared.stores.files import FILE_MODE, require_private_folder
+from shared.stores.files import FILE_MODE
 from shared.stores.secret_reader import SecretReader
 from shared.stores.sqlite_documents import SqliteDocuments
 
 KEY_FILE = "dev-key"
 TENANT = "default"
-
-
-@contextmanager
-def only_stack_of(home: Path) -> Iterator[None]:
-    """Hold the home for one stack, so that no two deliver the same events or share a log.
-
-    Raises:
-        ConfigurationError: Another stack has it, or the folder cannot be used.
-    """
-    require_private_folder(home, "WARDGATE_HOME")
-    # The lock ends with this process, however it dies; children do not inherit the descriptor.
-    with (home / "stack.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            problem = f"another stack runs on {home}; end it, or name another folder here."
-            raise ConfigurationError([Fault("WARDGATE_HOME", problem)]) from None
-        yield
 
 
 def prepare(settings: Settings) -> str:
@@ -58,15 +39,17 @@ def prepare(settings: Settings) -> str:
         policy = load_policy(settings.policy).file
         # No log, since whoever reads this terminal wants to see an address and a key. A lease is that of a stack
         # which was killed: this home is for one at a time.
-        RotationService(
-            store,
-            documents,
-            policy,
-            SystemClock(),
-            log=lambda *_, **__: None,
-            environment=settings.environment,
-            alone=True,
-        ).run()
+        with closing(Telling(settings, documents)) as tell:
+            RotationService(
+                store,
+                documents,
+                policy,
+                SystemClock(),
+                log=lambda *_, **__: None,
+                tell=tell,
+                environment=settings.environment,
+                alone=True,
+            ).run()
         reader = SecretReader(store, documents, settings.environment)
         key = _developer_key(ApiKeys(documents, reader, SystemClock()), settings.home)
         if isinstance(documents, SqliteDocuments):

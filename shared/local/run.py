@@ -8,20 +8,24 @@ import secrets
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from shared.errors import ConfigurationError, Fault, StoreError
 from shared.local import smollm2
-from shared.local.delivery import Delivery
+from shared.local.delivery import Delivery, SpoolDelivery
 from shared.local.greeting import greeting
-from shared.local.prepare import only_stack_of, prepare
+from shared.local.home import only_stack_of, tell_stores
+from shared.local.prepare import prepare
 from shared.local.processes import HOST, Process, Service
 from shared.local.schedule import Schedule
 from shared.local.stack import Signals, Stack, StackFailed, Stopped, check_ports
 from shared.policy import load_policy
 from shared.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from shared.local.emulation import Emulation
 
 FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 
@@ -40,6 +44,9 @@ SEAL_SECONDS = 300.0
 ROTATE_SECONDS = 60.0
 """How often secrets are looked at, so that grace periods end about when they should."""
 
+EMULATORS_SECONDS = 180.0
+"""Longest wait for the emulators: to start Java is a lot of work, and the machine may have other work."""
+
 _SEAL = "audit_seal"
 _ROTATE = "rotate_secrets"
 
@@ -54,50 +61,62 @@ def main(signals: Signals, arguments: Sequence[str] | None = None) -> int:
     """Run the stack until a signal ends it. Exit code: 0, or 1 after a crash, or 2 where it cannot start."""
     options = _options(arguments)
     try:
-        settings = _settings(options.port)
+        emulation = _emulation() if options.emulators else None
+        settings = _settings(options.port, emulation)
         load_policy(settings.policy)
         services = _services(settings, options.port, options.local_model)
         with only_stack_of(settings.home):
             check_ports(services)
-            return _run(services, settings, signals)
+            return _run(services, settings, signals, emulation)
     except ConfigurationError as error:
         for fault in error.faults:
             _say(f"wardgate: {fault}", sys.stderr)
         return 2
 
 
-def _run(services: Sequence[Service], settings: Settings, signals: Signals) -> int:
-    key = prepare(settings)
-    stack = Stack(services, settings.home / "logs", signals)
+def _run(services: Sequence[Service], settings: Settings, signals: Signals, emulation: Emulation | None) -> int:
+    stack = Stack(settings.home / "logs", signals)
     urls = {service.name: f"http://{HOST}:{service.port}/" for service in services}
-    delivery = Delivery(
-        Path(settings.events.partition("://")[2]),
-        {service.name: urls[service.name] for service in services if service.sink},
-        niceness=SINK_NICENESS,
-        on_failure=signals.wake,
+    delivery: Delivery = (
+        emulation.delivery(settings)
+        if emulation is not None
+        else SpoolDelivery(
+            Path(settings.events.partition("://")[2]),
+            {service.name: urls[service.name] for service in services if service.sink},
+            niceness=SINK_NICENESS,
+            on_failure=signals.wake,
+        )
     )
     sealing = Schedule(urls[_SEAL], seconds=SEAL_SECONDS)
     rotating = Schedule(urls[_ROTATE], seconds=ROTATE_SECONDS, at_once=False)  # `prepare` has just done it
     try:
-        stack.start()
+        if emulation is not None:
+            _say("Starting Google's emulators of Firestore and Pub/Sub.")
+            stack.start(emulation.services, within=EMULATORS_SECONDS)
+            emulation.settle(urls)
+        key = prepare(settings)
+        stack.start(services)
         delivery.start()
         sealing.start()
         rotating.start()
-        _say(greeting(services, settings.home, key))
-        while delivery.failure is None:
-            stack.check()
-            signals.wait()
+        with nullcontext() if emulation is None else tell_stores(settings.home, emulation.variables):
+            _say(greeting(services, settings.home, key, emulation))
+            while delivery.failure is None:
+                stack.check()
+                signals.wait()
         _say(f"wardgate: events cannot be delivered: {delivery.failure}", sys.stderr)
     except Stopped:
         return 0
     except StackFailed as failure:
         _say(f"wardgate: {failure}", sys.stderr)
     finally:
+        stores = [process for process in stack.processes if emulation and process.service in emulation.services]
         last = [process for process in stack.processes if process.service.sink or process.service.name == _SEAL]
-        stack.stop([process for process in stack.processes if process not in last])
+        stack.stop([process for process in stack.processes if process not in (*stores, *last)])
         _drain(delivery, sealing, last, signals)
         stack.stop(last)
         delivery.stop()
+        stack.stop(stores)
     return 1
 
 
@@ -121,14 +140,29 @@ def _drain(delivery: Delivery, sealing: Schedule, last: Sequence[Process], signa
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make run", description="Serve every function of Wardgate on this machine.")
     parser.add_argument("--port", type=int, default=8080, help="guard's port; the others take the ports after it")
+    parser.add_argument(
+        "--emulators", action="store_true", help="keep documents and events in Google's emulators, as long as it runs"
+    )
     parser.add_argument("--local-model", choices=[smollm2.NAME], help="answer with a real, small model")
     return parser.parse_args(arguments)
 
 
-def _settings(port: int) -> Settings:
+def _emulation() -> Emulation:
+    from shared.local.emulation import Emulation  # gRPC takes long to import, and few runs need it
+
+    return Emulation()
+
+
+def _settings(port: int, emulation: Emulation | None) -> Settings:
     """The functions' settings, which they inherit through the environment."""
     for name in _FRAMEWORK_VARIABLES:
         os.environ.pop(name, None)
+    if emulation is not None:
+        if twice := [name for name in emulation.stores if os.environ.get(name)]:
+            raise ConfigurationError(
+                [Fault(name, "and EMULATORS both name a store; give one of them.") for name in twice]
+            )
+        os.environ.update(emulation.variables)
     os.environ["WARDGATE_ENV"] = "development"
     os.environ["WARDGATE_HOME"] = str(Path(os.environ.get("WARDGATE_HOME") or ".wardgate").absolute())
     os.environ["WARDGATE_MODEL_URL"] = f"http://{HOST}:{port + 1}"

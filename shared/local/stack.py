@@ -109,29 +109,32 @@ def _is_free(port: int) -> bool:
 class Stack:
     """The processes of one run. ``stop`` must follow ``start``, also where ``start`` fails."""
 
-    def __init__(self, services: Sequence[Service], logs: Path, signals: Signals) -> None:
-        self._services = services
+    def __init__(self, logs: Path, signals: Signals) -> None:
         self._logs = logs
         self._signals = signals
         self.processes: list[Process] = []
 
-    def start(self) -> None:
-        """Start all at once and wait until each of them answers.
+    def start(self, services: Sequence[Service], within: float = READY_SECONDS) -> None:
+        """Start these at once, beside those that run, and wait until each of them answers.
+
+        Args:
+            services: What to start.
+            within: Longest wait, in seconds.
 
         Raises:
             StackFailed: One ended or did not answer.
             Stopped: Somebody asked to stop meanwhile.
         """
         self._logs.mkdir(exist_ok=True)
-        for service in self._services:
+        for service in services:
             self.processes.append(Process(service, self._logs / f"{service.name}.log"))
-        deadline = time.monotonic() + READY_SECONDS
-        waiting = list(self.processes)
+        waiting = self.processes[-len(services) :]
+        deadline = time.monotonic() + within
         while waiting := [process for process in waiting if not process.serves()]:
             self.check()
             if time.monotonic() > deadline:
                 names = ", ".join(process.service.name for process in waiting)
-                raise StackFailed(f"no answer after {READY_SECONDS:.0f} s from {names}; see {self._logs}")
+                raise StackFailed(f"no answer after {within:.0f} s from {names}; see {self._logs}")
             self._signals.wait(0.05)
 
     def check(self) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from shared.clock import Clock
-from shared.errors import NotFound, StoreUnavailable
+from shared.errors import NotFound, StoreUnavailable, Unrecorded
 from shared.policy.secret_rules import operators_secrets
 from shared.policy.types import PolicyFile
 from shared.rotation.inventory import managed_secrets, timing_of
@@ -22,6 +22,13 @@ from shared.stores.secret_reader import SecretReader
 from shared.stores.secrets import SecretStore
 from shared.web.log import log
 
+Tell = Callable[[str, str, int], object]
+"""Tells the audit trail what was done to a secret: the action, the secret's name and its generation since. Raises
+``StoreUnavailable``."""
+
+
+_FIRST_GENERATION = 1
+
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
@@ -30,6 +37,9 @@ class RunReport:
     ticks: tuple[Tick, ...]
     secrets: tuple[SecretStatus, ...]
     """How every secret stands afterwards."""
+
+    unrecorded: tuple[str, ...] = ()
+    """Secrets that were renewed, and the audit trail did not take the event."""
 
 
 class RotationService:
@@ -44,6 +54,7 @@ class RotationService:
         managed: Sequence[ManagedSecret] | None = None,
         log: Log = log,
         *,
+        tell: Tell | None = None,
         environment: Environment = "production",
         alone: bool = False,
     ) -> None:
@@ -55,6 +66,8 @@ class RotationService:
             clock: Tells the time.
             managed: The secrets to rotate, in place of those of the policy.
             log: Writes a line, as ``shared.web.log.log`` does.
+            tell: Told of what was renewed or rolled back, and not of what was made for the first time. Afterwards,
+                since rotation must not wait for the trail.
             environment: ``development`` lets environment variables win where a driver needs a secret for itself.
             alone: Whoever holds a lease is known to be gone, so it is not waited for.
         """
@@ -63,6 +76,7 @@ class RotationService:
         self._policy = policy
         self._clock = clock
         self._log = log
+        self._tell = tell
         reader = SecretReader(store, documents, environment)
         found = managed_secrets(policy, documents, reader, clock) if managed is None else managed
         self._managed = {secret.name: secret for secret in found}
@@ -74,14 +88,20 @@ class RotationService:
         return tuple(self._managed)
 
     def run(self, order: Order = SCHEDULE, name: str | None = None) -> RunReport:
-        """Take every secret, or one, as far as it goes now; make those that are missing. Logs what is overdue.
+        """Take every secret, or one, as far as it goes now; make those that are missing. Logs what is overdue, and
+        what the audit trail was not told of.
 
         Raises:
             NotFound: Wardgate rotates no secret of that name.
             StoreUnavailable: A store does not answer; the next run goes on.
         """
         chosen = list(self._managed.values()) if name is None else [self._secret(name)]
-        ticks = tuple(self._tick(secret, order) for secret in chosen)
+        ticks: list[Tick] = []
+        unrecorded: list[str] = []
+        for secret in chosen:
+            ticks.append(self._tick(secret, order))
+            if not self._is_recorded(ticks[-1]):
+                unrecorded.append(secret.name)
         for theirs in self._theirs() if name is None else ():
             self._rotator.hand_over(theirs)
         secrets = self.status()
@@ -89,13 +109,25 @@ class RotationService:
             if each.status in ("overdue", "missing") or (each.status != "ok" and each.owner == "operator"):
                 known = {"secret": each.name, "owner": each.owner, "status": each.status}
                 self._log("WARNING", "rotation.overdue", **known, age_seconds=each.age_seconds)
-        return RunReport(ticks, secrets)
+        return RunReport(tuple(ticks), secrets, tuple(unrecorded))
 
     def _tick(self, secret: ManagedSecret, order: Order) -> Tick:
         tick = self._rotator.tick(secret, order)
         if tick.result == "unavailable":  # nor for any other secret
             raise StoreUnavailable("The document store does not answer; run it again.")
         return tick
+
+    def _is_recorded(self, tick: Tick) -> bool:
+        """Tell the audit trail of a renewal; whether it has what there is to tell."""
+        generation = tick.generation or 0
+        if self._tell is None or tick.result != "promoted" or generation <= _FIRST_GENERATION:
+            return True
+        try:
+            self._tell("rotate.renew", tick.secret, generation)
+        except StoreUnavailable as error:
+            self._log("ERROR", "rotation.unrecorded", secret=tick.secret, error=type(error).__name__)
+            return False
+        return True
 
     def status(self) -> tuple[SecretStatus, ...]:
         """How every secret stands that Wardgate or an upstream needs, Wardgate's own first. Changes nothing.
@@ -121,8 +153,15 @@ class RotationService:
             RollbackRefused: There is nothing to roll back to.
             Busy: Somebody else is at work on it.
             StoreUnavailable: A store does not answer.
+            Unrecorded: It is done, but the audit trail did not take the event.
         """
-        return self._rotator.rollback(self._secret(name))
+        tick = self._rotator.rollback(self._secret(name))
+        try:
+            if self._tell is not None:
+                self._tell("rotate.rollback", name, tick.generation or 0)
+        except StoreUnavailable as error:
+            raise Unrecorded(f"'{name}' IS back at its previous version", error) from error
+        return tick
 
     def history(self, name: str) -> tuple[Entry, ...]:
         """What happened to a secret, oldest first; the last 50 lines.

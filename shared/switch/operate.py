@@ -12,7 +12,7 @@ from typing import Literal
 
 from shared.audit.port import Operation, OperationTrail, Operator
 from shared.clock import Clock, utc
-from shared.errors import BadRequest, PreconditionFailed, StoreUnavailable, WardgateError
+from shared.errors import BadRequest, PreconditionFailed, StoreUnavailable, Unrecorded
 from shared.stores.documents import DocumentStore, Write
 from shared.switch.document import PATH, Entry, fields_of, read_entries
 from shared.switch.state import ALL, parse_scope
@@ -26,10 +26,6 @@ MAX_TIMED_ENTRIES = 200
 _ATTEMPTS = 30
 _PAUSE_SECONDS = 0.05
 _REASON = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,200}")
-
-
-class Unrecorded(WardgateError):
-    """The switch was turned on, but the trail did not take the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +75,7 @@ class SwitchOperator:
         try:
             self._record("kill.on", scope, reason)
         except StoreUnavailable as error:
-            raise Unrecorded(
-                f"The switch is ON for {scope}, but the audit trail did not take the event: {error}"
-            ) from error
+            raise Unrecorded(f"The switch is ON for {scope}", error) from error
         return turned
 
     def off(self, scope: str) -> Turned:

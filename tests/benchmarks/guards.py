@@ -47,8 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="make bench-guards", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--quick", action="store_true", help="a look that all of it runs; the figures mean little")
     options = parser.parse_args(arguments)
-    rows = measure()
+    rows = measure(0 if options.quick else _SECONDS)
     if options.json:
         print(json.dumps(rows, indent=2))
         return 0
@@ -62,26 +63,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure() -> dict[str, dict[str, float]]:
-    """By what is measured and by prompt, microseconds."""
+def measure(seconds: float = _SECONDS) -> dict[str, dict[str, float]]:
+    """By what is measured and by prompt, microseconds.
+
+    Args:
+        seconds: How long a round takes at least.
+    """
     pipeline = Pipeline(load_policy().file.guards)
     request = ChatRequest(model="default", messages=[UserMessage(content="Which exhibits are best?")])
     background = pipeline.background(request, "You help visitors of a museum, and you never speak of its budget.")
     rows: dict[str, dict[str, float]] = {"reading into views": {}}
     for column, prompt in columns().items():
-        rows["reading into views"][column] = microseconds(partial(_read, prompt))
+        rows["reading into views"][column] = microseconds(partial(_read, prompt), seconds)
         for direction in _DIRECTIONS:
             for armed in pipeline.guards(direction, background if direction == "output" else None):
                 if armed.guard is not None and not isinstance(armed.guard, Reviewer):
                     context = Context(direction, background=background if direction == "output" else None)
-                    time_of = microseconds(partial(armed.guard.inspect, _read(prompt), context))
+                    time_of = microseconds(partial(armed.guard.inspect, _read(prompt), context), seconds)
                     rows.setdefault(f"{direction}: {armed.name}", {})[column] = time_of
+            whole = microseconds(partial(pipeline.inspect_text, prompt, direction), seconds)
+            rows.setdefault(f"{direction}: all guards over text, views included", {})[column] = whole
         if (second := _second_stage()) is not None:
             part = Part("", "user", prompt, "prose", None, "")
             review = partial(second.review, [part], [_read(prompt)], "input")
-            rows.setdefault("input: second_stage, its unsure windows", {})[column] = microseconds(review)
-            whole = microseconds(partial(pipeline.inspect_text, prompt, direction))
-            rows.setdefault(f"{direction}: all guards over text, views included", {})[column] = whole
+            rows.setdefault("input: second_stage, its unsure windows", {})[column] = microseconds(review, seconds)
     return rows
 
 
@@ -111,15 +116,16 @@ def _read(prompt: str) -> Text:
     return text
 
 
-def microseconds(call: Callable[[], object]) -> float:
+def microseconds(call: Callable[[], object], seconds: float) -> float:
     """How long a call takes: the median of rounds, each long enough for the clock."""
     call()
     rounds = []
     for _ in range(_ROUNDS):
-        calls, started = 0, time.process_time()
-        while (elapsed := time.process_time() - started) < _SECONDS:
+        calls, elapsed, started = 0, 0.0, time.process_time()
+        while not calls or elapsed < seconds:
             call()
             calls += 1
+            elapsed = time.process_time() - started
         rounds.append(elapsed / calls)
     return median(rounds) * 1e6
 

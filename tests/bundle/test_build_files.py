@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -226,6 +227,25 @@ def audit(tmp_path):
         return ran.returncode, ran.stdout.splitlines(), [call.split()[0] for call in calls]
 
     return audit
+
+
+def test_an_audit_looks_at_every_lock_and_fails_where_one_is_bad(tmp_path):
+    looked_at = tmp_path / "looked-at"
+    (tmp_path / "pip-audit").write_text(
+        "#!/bin/sh\nfor lock; do :; done\n"  # the last argument
+        f'echo "$lock" >>{looked_at}\n[ "$lock" != requirements.txt ]\n'
+    )
+    (tmp_path / "pip-audit").chmod(0o755)
+    installed = [f"--old-file={sys.prefix}/{name}" for name in (".installed", ".installed-dev")]
+    command = ["make", "audit-deps", f"VENV={sys.prefix}", f"BIN={tmp_path}", *installed]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    locks = subprocess.run(
+        ["git", "ls-files", "*requirements.txt"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    of_functions = re.compile(r"functions/\w+/requirements\.txt")  # subsets of the root's
+    wanted = {lock for lock in locks.stdout.split() if not of_functions.fullmatch(lock)}
+    assert set(looked_at.read_text().split()) == wanted, ran.stderr
+    assert ran.returncode != 0
 
 
 def test_an_audit_that_cannot_be_made_is_said_in_one_line(audit):

@@ -18,6 +18,7 @@ from shared.audit.verify import Verifier
 from shared.audit.writer import ChainWriter
 from shared.clock import SystemClock
 from shared.local.deliverer import Deliverer
+from shared.local.pubsub_project import PubsubProject
 from shared.policy.types import Audit
 from shared.stores import pubsub_dead_letters
 from shared.stores.connect import connect_dead_letters, connect_events
@@ -26,7 +27,6 @@ from shared.stores.folder_objects import FolderObjects
 from shared.stores.pubsub_bus import PubsubBus
 from tests.support.audit_events import Peppers, interaction
 from tests.support.function_process import FunctionProcess
-from tests.support.pubsub_emulator import PubsubProject
 from tests.support.sink import Sink, sink
 from tests.support.stores import wait_until
 

@@ -87,6 +87,9 @@ def test_scheduler_may_call_as_often_as_it_likes(function: FunctionProcess, run:
     assert run("audit", "seal", "--json")[1] == '{"checkpoints":[],"events":0,"refused":0,"outrun":false}\n'
     code, printed, _ = run("audit", "verify", "--json")
     assert (code, json.loads(printed)["sealed"]) == (0, 5)
+    assert run("audit", "seal")[1] == "0 events sealed in 0 checkpoints.\n"
+    first = "5 events in 1 chain (0 without an end), 5 of them under 1 checkpoint; 0 numberings of admissions."
+    assert run("audit", "verify")[1].splitlines()[0] == first
 
 
 def test_a_store_that_cannot_be_used_is_a_503_that_scheduler_retries(home: Path, function: FunctionProcess) -> None:

@@ -99,3 +99,22 @@ def test_the_bench_of_the_audit_trail_prints_every_row():
     rows = {row["name"]: row for row in json.loads(done.stdout)["rows"]}
     assert set(rows) == AUDIT_ROWS
     assert all(row["value"] > 0 for row in rows.values())
+
+
+def test_the_bench_of_the_guards_times_each_of_them():
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.guards", "--quick", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    guards = {name.partition(": ")[2] for name in rows}
+    assert {"injection", "secrets", "pii", "links", "all guards over text, views included"} <= guards
+    assert {f"{kind} {size}" for kind in ("prose", "attack", "noise") for size in ("200 B", "4 kB", "32 kB")} == set(
+        rows["reading into views"]
+    )
+    assert all(time > 0 for times in rows.values() for time in times.values())

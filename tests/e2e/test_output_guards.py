@@ -70,6 +70,24 @@ def receipt_in(body: str) -> dict[str, Any]:
     return claims
 
 
+def test_what_a_provider_calls_its_answer_does_not_get_out(
+    running: tuple[LocalStack, OpenAIServer], model: OpenAIServer
+) -> None:
+    stack, _ = running
+    leak = "sk-proj-4f8a2b9c7d1e6f3a5b8c"
+    events = [upstream.event(upstream.chunk_body({"content": "Hello."}, end, id=leak)) for end in (None, "stop")]
+    model.script(upstream.completion("Hello.", id=leak), upstream.stream(events))
+    headers = {"authorization": f"Bearer {stack.key}", "x-request-id": "my-request.1"}
+    plain = HTTP.request("POST", f"{stack.url}/v1/chat/completions", json=ask(), headers=headers)
+    assert plain.json()["id"] == "chatcmpl-my-request.1"
+    body = HTTP.request(
+        "POST", f"{stack.url}/v1/chat/completions", json=ask(stream=True), headers=headers
+    ).data.decode()
+    ids = {json.loads(line[6:])["id"] for line in body.splitlines() if line.startswith("data: {")}
+    assert ids == {"chatcmpl-my-request.1"}
+    assert leak not in plain.data.decode() + body
+
+
 def test_a_canary_is_planted_last_and_an_answer_that_tells_it_is_blocked(
     client: openai.OpenAI, model: OpenAIServer
 ) -> None:

@@ -1,30 +1,20 @@
-"""Google's Firestore emulator, started for the tests that need it."""
+"""Google's emulators, started for the tests that need them as `make run EMULATORS=1` starts them."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 
-from shared.stores.documents import Write
-from shared.stores.firestore_channel import FIRESTORE, headers
-from shared.stores.firestore_wire import encode_commit
-from shared.stores.google_channel import make_stubs, open_channel
+from shared.local.emulators import FIRESTORE, PUBSUB, Emulator, EmulatorAbsent, free_ports
+from shared.local.processes import HOST, Process
 from tests.support.tools import absent
 
-_JAR = Path("platform") / "cloud-firestore-emulator" / "cloud-firestore-emulator.jar"
-_PACKAGED = Path("/usr/lib/google-cloud-sdk")
-_MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
-_START_SECONDS = 90.0
+_START_SECONDS = 180.0
 _ATTEMPTS = 3
 
 
@@ -35,95 +25,67 @@ def firestore_emulator() -> Iterator[str]:
     It keeps documents in memory and makes any project that is named, so a test takes one of its own.
     Skips, or fails in CI, where gcloud, its emulator or Java is not installed.
     """
-    with tempfile.TemporaryFile() as log:
+    with _running(FIRESTORE) as address:
+        yield address
+
+
+@contextmanager
+def pubsub_emulator() -> Iterator[str]:
+    """Likewise Pub/Sub's."""
+    with _running(PUBSUB) as address:
+        yield address
+
+
+@contextmanager
+def _running(emulator: Emulator) -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "emulator.log"
         for _ in range(_ATTEMPTS):
-            address = f"127.0.0.1:{_free_port()}"
-            command = _command(address)
-            process = _start(command, log.fileno())
+            (port,) = free_ports(1)
             try:
-                if _answers(process, address):
-                    yield address
+                process = Process(emulator.service(port), log)
+            except EmulatorAbsent as error:
+                absent(error.what)
+            try:
+                if _answers(process) and _is_warm(emulator, f"{HOST}:{port}"):
+                    yield f"{HOST}:{port}"
                     return
             finally:
                 _stop(process)
-        log.seek(0)
-        said = log.read()[-2000:].decode(errors="replace")
-    if "gcloud" in Path(command[0]).name:  # which only now says what it lacks
-        absent(f"the Firestore emulator, says gcloud: {said}")
-    raise RuntimeError(f"the Firestore emulator did not start: {said}")
+        raise RuntimeError(f"the {emulator.title} emulator did not start: {process.tail()}")
 
 
-def _command(address: str) -> list[str]:
-    """What starts the emulator on ``address``: Java on its jar, or gcloud where the jar lies elsewhere.
-
-    Java by itself takes seconds less than gcloud's launcher.
-    """
-    gcloud, java = shutil.which("gcloud"), shutil.which("java")
-    if java is None:
-        absent("java")
-    if gcloud is None:
-        absent("the Firestore emulator (gcloud components install cloud-firestore-emulator)")
-    jar = _jar(Path(gcloud))
-    if jar is None:
-        return [gcloud, "beta", "emulators", "firestore", "start", f"--host-port={address}"]
-    host, _, port = address.partition(":")
-    options = ["-Duser.language=en", "-XX:TieredStopAtLevel=1", "-cp", str(jar)]
-    return [java, *options, _MAIN, "start", f"--host={host}", f"--port={port}"]
-
-
-def _jar(gcloud: Path) -> Path | None:
-    folders = [gcloud.resolve().parents[1], _PACKAGED]
-    return next((folder / _JAR for folder in folders if (folder / _JAR).is_file()), None)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _start(command: list[str], log: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-        env={name: value for name, value in os.environ.items() if name != "JAVA_TOOL_OPTIONS"},
-    )
-
-
-def _answers(process: subprocess.Popen[bytes], address: str) -> bool:
+def _answers(process: Process) -> bool:
     """Wait until it serves; False where it ended, as when another process took the port."""
     deadline = time.monotonic() + _START_SECONDS
-    host, _, port = address.partition(":")
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            with socket.create_connection((host, int(port)), timeout=1.0):
-                break
-        except OSError:
-            time.sleep(0.1)
-    return process.poll() is None and _warm_up(address)
+    while process.exit_code is None and time.monotonic() < deadline:
+        if process.serves():
+            return process.exit_code is None
+        time.sleep(0.1)
+    return False
 
 
-def _warm_up(address: str) -> bool:
-    """Commit once: Java's first takes seconds, which is longer than the deadlines that tests set."""
-    database = "projects/warm-up/databases/(default)"
-    with open_channel(grpc, FIRESTORE, address) as channel:
-        commit = make_stubs(channel, FIRESTORE, headers(database), address)["Commit"]
-        try:
-            commit(encode_commit(database, [Write("warm/up")]), timeout=_START_SECONDS, wait_for_ready=True)
-        except grpc.RpcError:
-            return False
+def _stop(process: Process) -> None:
+    """Asked first, since a killed process can be gone a little before its program is."""
+    process.terminate()
+    deadline = time.monotonic() + 10
+    while process.exit_code is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+
+
+def _is_warm(emulator: Emulator, address: str) -> bool:
+    try:
+        emulator.warm_up(address)
+    except grpc.RpcError:
+        return False
     return True
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End it and what it has started: gcloud leaves the emulator behind otherwise."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(10)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def need_emulators() -> None:
+    """Skip the running test, or in CI fail it, where an emulator is not installed."""
+    try:
+        for emulator in (FIRESTORE, PUBSUB):
+            emulator.command(1)
+    except EmulatorAbsent as error:
+        absent(error.what)

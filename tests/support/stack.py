@@ -46,6 +46,7 @@ class LocalStack:
             **(env or {}),
         }
         self.arguments = arguments
+        self.start_seconds = START_SECONDS
         self.port = 0
         self.key = ""
         """The ready API key, once started."""
@@ -81,7 +82,7 @@ class LocalStack:
 
     def wait_until_ready(self) -> None:
         """Wait for the line ``ready``; an AssertionError with the output where it does not come."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + self.start_seconds
         while "ready" not in self.output.splitlines():
             assert self.supervisor.poll() is None, self.output
             assert time.monotonic() < deadline, self.output

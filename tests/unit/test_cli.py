@@ -11,6 +11,7 @@ from shared.audit.event import KEY_ID, MODEL
 from shared.audit.record import Record
 from shared.audit.show import Entry, table_lines
 from shared.cli.main import main
+from shared.cli.output import counted
 from shared.cli.times import future, past
 from shared.identity.key_format import new_key, parse_key
 from shared.stores.events import Event
@@ -102,6 +103,11 @@ def test_stores_elsewhere_need_no_home(run: Run, home: Path, tmp_path: Path, mon
     monkeypatch.setenv("WARDGATE_OBJECTS", f"file://{tmp_path}/objects")
     assert run("audit", "show")[0] == 0
     assert not home.exists()
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, "0 chains"), (1, "1 chain"), (2, "2 chains")])
+def test_a_number_agrees_with_its_noun(count: int, told: str) -> None:
+    assert counted(count, "chain") == told
 
 
 A_TIME = "give 15m, 6h, 7d or an RFC 3339 time"

@@ -64,6 +64,18 @@ def test_tables_for_people(home: Path, capsys: pytest.CaptureFixture[str]) -> No
         assert word in out
 
 
+def test_a_table_comes_without_the_log_but_with_its_warnings(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["rotate", "run"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert printed.out.startswith("SECRET")
+    (tmp_path / "policy.yaml").write_text("secrets: {per_secret: {provider-key: {driver: {kind: remind}}}}")
+    assert main(["rotate", "run"]) == 0
+    assert capsys.readouterr().err == "wardgate: provider-key: overdue: missing\n"
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -1,7 +1,9 @@
-"""The helpers that run Google's emulators: each says what is absent, and leaves nothing behind."""
+"""Google's emulators: what starts them, that what is absent is told with its remedy, and that nothing is left over."""
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -10,15 +12,34 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import emulators
-from tests.support.emulators import firestore_emulator
-from tests.support.pubsub_emulator import pubsub_emulator
+from shared.local import emulators
+from shared.local.emulators import FIRESTORE, PUBSUB, Emulator, EmulatorAbsent
+from shared.local.processes import Process
+from tests.support.emulators import firestore_emulator, pubsub_emulator
 from tests.support.tools import ABSENT
+
+JARS = {FIRESTORE: "cloud-firestore-emulator.jar", PUBSUB: "lib/cloud-pubsub-emulator-0.8.20-all.jar"}
+
+
+@pytest.fixture
+def sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """gcloud and Java that fail at once, and no component."""
+    program(tmp_path / "sdk" / "bin" / "gcloud")
+    program(tmp_path / "bin" / "java")
+    monkeypatch.setattr(emulators, "_PACKAGED", tmp_path / "nowhere")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'sdk' / 'bin'}:{tmp_path / 'bin'}:/usr/bin:/bin")
+    return tmp_path / "sdk"
+
+
+def program(path: Path, script: str = "exit 1") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
 
 
 @pytest.mark.parametrize("emulator", [firestore_emulator, pubsub_emulator])
 @pytest.mark.parametrize(("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
-def test_an_absent_emulator_is_told(
+def test_a_test_tells_what_is_absent(
     emulator: Callable[[], AbstractContextManager[str]],
     ci: str,
     outcome: type[BaseException],
@@ -30,61 +51,71 @@ def test_an_absent_emulator_is_told(
         pytest.fail("it ran")
 
 
-def _program(folder: Path, name: str, script: str = "exit 1") -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / name
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
+@pytest.mark.parametrize("emulator", [FIRESTORE, PUBSUB], ids=lambda each: each.title)
+def test_its_jar_is_run_by_java(emulator: Emulator, sdk: Path) -> None:
+    jar = sdk / "platform" / emulator.component / JARS[emulator]
+    jar.parent.mkdir(parents=True)
+    jar.touch()
+    command = emulator.command(1234)
+    assert command[0] == str(sdk.parent / "bin" / "java")
+    assert str(jar) in command
+    assert command[-2:] == ("--host=127.0.0.1", "--port=1234")
 
 
-@pytest.mark.parametrize("has_jar", [True, False])
-def test_the_jar_is_run_by_java_and_where_it_is_not_found_gcloud_is_asked(
-    has_jar: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _program(tmp_path / "sdk" / "bin", "gcloud")
-    _program(tmp_path / "bin", "java")
-    monkeypatch.setenv("PATH", f"{tmp_path / 'sdk' / 'bin'}:{tmp_path / 'bin'}")
-    monkeypatch.setattr(emulators, "_PACKAGED", tmp_path / "nowhere")
-    jar = tmp_path / "sdk" / "platform" / "cloud-firestore-emulator" / "cloud-firestore-emulator.jar"
-    if has_jar:
-        jar.parent.mkdir(parents=True)
-        jar.touch()
-    command = emulators._command("127.0.0.1:1234")
-    if has_jar:
-        assert command[0] == str(tmp_path / "bin" / "java")
-        assert str(jar) in command
-        assert command[-3:] == ["start", "--host=127.0.0.1", "--port=1234"]
-    else:
-        gcloud = str(tmp_path / "sdk" / "bin" / "gcloud")
-        assert command == [gcloud, "beta", "emulators", "firestore", "start", "--host-port=127.0.0.1:1234"]
+@pytest.mark.parametrize("emulator", [FIRESTORE, PUBSUB], ids=lambda each: each.title)
+def test_gcloud_is_asked_where_a_component_has_other_files_than_it_had(emulator: Emulator, sdk: Path) -> None:
+    (sdk / "platform" / emulator.component).mkdir(parents=True)
+    command = emulator.command(1234)
+    gcloud = str(sdk / "bin" / "gcloud")
+    assert command == (gcloud, "--quiet", "beta", "emulators", emulator.launcher, "start", "--host-port=127.0.0.1:1234")
 
 
-@pytest.mark.parametrize(("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
-def test_a_gcloud_without_the_emulator_is_told_in_its_own_words(
-    ci: str, outcome: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _program(tmp_path / "bin", "gcloud", "echo requires the installation of components; exit 1")
-    _program(tmp_path / "bin", "java")
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
-    monkeypatch.setattr(emulators, "_PACKAGED", tmp_path / "nowhere")
-    monkeypatch.setenv("CI", ci)
-    with pytest.raises(outcome, match="installation of components"), firestore_emulator():
-        pytest.fail("it ran")
+@pytest.mark.parametrize("emulator", [FIRESTORE, PUBSUB], ids=lambda each: each.title)
+def test_an_absent_component_is_told_with_its_remedy(emulator: Emulator, sdk: Path) -> None:
+    with pytest.raises(EmulatorAbsent) as told:
+        emulator.command(1234)
+    (fault,) = told.value.faults
+    assert f"the {emulator.title} emulator is not installed" in str(fault)
+    assert f"`gcloud components install {emulator.component}`" in str(fault)
 
 
-def test_what_it_started_ends_with_it(tmp_path: Path) -> None:
-    """gcloud runs the emulator as a child's child, and does not pass on that it is ended."""
-    script = tmp_path / "launcher"
-    _program(tmp_path, "launcher", f"sleep 600 & echo $! > {tmp_path / 'child'}; wait")
-    with (tmp_path / "log").open("wb") as log:
-        process = emulators._start([str(script)], log.fileno())
-    deadline = time.monotonic() + 20
-    while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    emulators._stop(process)
-    child = Path("/proc") / (tmp_path / "child").read_text().strip() / "stat"
-    while child.exists() and child.read_text().rpartition(")")[2].split()[0] not in "ZX":
+def test_an_absent_java_is_told_with_its_remedy(sdk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(sdk / "bin"))
+    with pytest.raises(EmulatorAbsent, match="java is not installed; install a Java runtime"):
+        FIRESTORE.command(1234)
+
+
+def test_what_a_launcher_started_ends_with_it(sdk: Path) -> None:
+    """gcloud runs an emulator as a child's child, and does not pass on that it is ended."""
+    (sdk / "platform" / FIRESTORE.component).mkdir(parents=True)
+    program(sdk / "bin" / "gcloud", f"sleep 600 & echo $! > {sdk / 'child'}; wait")
+    process = Process(FIRESTORE.service(1234), sdk / "log")
+    child = Path("/proc") / str(read_number(sdk / "child")) / "stat"
+    process.kill()
+    wait_until(lambda: not child.exists() or child.read_text().rpartition(")")[2].split()[0] in "ZX")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, 137), (signal.SIGTERM, 143)])
+def test_a_program_s_end_is_its_process_s(number: int, code: int, sdk: Path) -> None:
+    (sdk / "platform" / FIRESTORE.component).mkdir(parents=True)
+    program(sdk / "bin" / "gcloud", f"echo $$ > {sdk / 'pid'}; exec sleep 600")
+    process = Process(FIRESTORE.service(1234), sdk / "log")
+    try:
+        os.kill(read_number(sdk / "pid"), number)
+        wait_until(lambda: process.exit_code is not None)
+        assert process.exit_code == code
+    finally:
+        process.kill()
+
+
+def read_number(file: Path) -> int:
+    wait_until(lambda: file.exists() and file.read_text().endswith("\n"))
+    return int(file.read_text())
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.audit.port import Operation, Operator, Recorded
-from shared.errors import BadRequest, StoreUnavailable
+from shared.errors import BadRequest, StoreUnavailable, Unrecorded
 from shared.policy.types import AdmissionPolicy
 from shared.stores.documents import Document, Write
 from shared.stores.sqlite_documents import SqliteDocuments
 from shared.switch import state
 from shared.switch.document import PATH, scopes_on
-from shared.switch.operate import MAX_ENTRIES, MAX_TIMED_ENTRIES, SwitchOperator, Unrecorded
+from shared.switch.operate import MAX_ENTRIES, MAX_TIMED_ENTRIES, SwitchOperator
 from shared.switch.state import (
     HOLD,
     RENEW_AFTER,

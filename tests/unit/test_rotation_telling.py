@@ -1,0 +1,67 @@
+"""What ``rotate_secrets`` tells the audit trail by itself: renewals, each in the chain of its process."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.clock import SystemClock
+from shared.errors import StoreUnavailable
+from shared.policy import load_policy
+from shared.rotation.machine import FOREVER, Order
+from shared.rotation.service import RotationService
+from shared.rotation.telling import Telling
+from shared.settings import Settings, load_settings
+from shared.stores.connect import connect_documents, connect_secrets
+
+SECRET = "audit-pepper"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(environ={"WARDGATE_ENV": "development", "WARDGATE_HOME": str(tmp_path / "home")})
+
+
+def service(settings: Settings, tell: Callable[[str, str, int], None], log: Callable[..., None]) -> RotationService:
+    store, documents = connect_secrets(settings.secrets), connect_documents(settings.documents)
+    made = RotationService(store, documents, load_policy(None).file, SystemClock(), log=log, tell=tell)
+    made.run(name=SECRET)  # made for the first time, which is not told
+    return made
+
+
+def test_a_renewal_is_told_and_the_chain_has_an_end(settings: Settings) -> None:
+    with closing(Telling(settings, connect_documents(settings.documents))) as tell:
+        rotation = service(settings, tell, lambda *_, **__: None)
+        assert not (settings.home / "spool.db").exists()
+        report = rotation.run(Order(FOREVER), SECRET)
+        assert (report.ticks[0].result, report.unrecorded) == ("promoted", ())
+    with closing(sqlite3.connect(settings.home / "spool.db")) as spool:
+        events = [json.loads(row[0]) for row in spool.execute("SELECT data FROM events ORDER BY seq")]
+    assert [event["type"] for event in events] == ["wardgate.chain.open", "wardgate.operation", "wardgate.chain.close"]
+    assert events[1]["attributes"] == {
+        "wardgate.operation.action": "rotate.renew",
+        "wardgate.operation.reason": "generation 2",
+        "wardgate.operation.subject": f"secret:{SECRET}",
+        "wardgate.operator.name": "rotate_secrets",
+        "wardgate.operator.source": "function",
+    }
+
+
+def test_without_the_trail_it_renews_and_says_so(settings: Settings) -> None:
+    lines: list[tuple[str, str, dict[str, Any]]] = []
+
+    def unreachable(action: str, secret: str, generation: int) -> None:
+        raise StoreUnavailable("The audit event was not acknowledged.")
+
+    def log(severity: str, event: str, **fields: Any) -> None:
+        lines.append((severity, event, fields))
+
+    report = service(settings, unreachable, log).run(Order(FOREVER), SECRET)
+    assert (report.ticks[0].result, report.unrecorded) == ("promoted", (SECRET,))
+    assert ("ERROR", "rotation.unrecorded", {"secret": SECRET, "error": "StoreUnavailable"}) in lines
