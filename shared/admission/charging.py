@@ -150,6 +150,7 @@ class Charging:
             corrections: Ride on the first commit; the list is empty once they have been made.
 
         Raises:
+            StoreContended: Nothing was charged or corrected.
             StoreUnavailable: No outcome; whether anything was charged may be unknown.
             ValueError: The store does not take such a commit.
         """

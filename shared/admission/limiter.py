@@ -178,6 +178,9 @@ class Limiter:
         asked = [each.asked for each in requests]
         try:
             self._charging.charge(key.key_id, requests[0].counters, asked, corrections)
+        except StoreContended as error:  # nothing was charged or corrected: whoever has ended need not be the loser
+            _fail(asked, error)
+            self._change(corrections)
         except StoreUnavailable as error:
             # Nobody knows what was charged and corrected, so neither may be done again.
             _fail(asked, error)

@@ -21,7 +21,6 @@ from shared.errors import (
     Fault,
     ServiceUnavailable,
     StoreError,
-    StoreUnavailable,
 )
 from shared.identity.api_keys import ApiKeys, KeyRecord, NewKey, key_document
 from shared.identity.caller import DEFAULT_SCOPES, SCOPES
@@ -100,6 +99,16 @@ class _Hands:
     trail: OperationTrail
 
 
+def _look() -> ApiKeys:
+    """For commands that change nothing."""
+    settings = load_settings(needs={"documents", "secrets"})
+    need_home(settings, settings.documents, settings.secrets)
+    documents = connect_documents(settings.documents)
+    return ApiKeys(
+        documents, SecretReader(connect_secrets(settings.secrets), documents, settings.environment), SystemClock()
+    )
+
+
 @contextmanager
 def _hands() -> Iterator[_Hands]:
     settings = load_settings(needs={"documents", "events", "secrets"})
@@ -120,20 +129,22 @@ def _create(options: argparse.Namespace) -> int:
     with _secrets_are_made(), _hands() as hands:
         if options.by_rotation:
             reserved = hands.keys.reserve(*given)
-            _tell_made(hands, reserved.id)
-            _show_reserved(reserved, json=options.json)
+            with _given_out(hands, reserved.id):
+                _show_reserved(reserved, json=options.json)
         else:
             made = hands.keys.create(*given)
-            _tell_made(hands, made.record.id)
-            _show(made, json=options.json)
+            with _given_out(hands, made.record.id):
+                _show(made, json=options.json)
     return 0
 
 
-def _tell_made(hands: _Hands, key_id: str) -> None:
-    """A key whose making the trail did not take is revoked, and nobody has seen it: as guard does it."""
+@contextmanager
+def _given_out(hands: _Hands, key_id: str) -> Iterator[None]:
+    """Tell the trail of a key, before it is shown. One that is not shown, whatever kept it from that, is revoked."""
     try:
         tell_first(hands.trail, "keys.create", f"key:{key_id}", "the key is not given out")
-    except StoreUnavailable:
+        yield
+    except BaseException:  # Ctrl-C too
         with suppress(ApiError, StoreError):
             hands.keys.revoke(key_id)
         raise
@@ -210,8 +221,7 @@ def _show_guards(made: dict[str, Any], *, json: bool) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    with _hands() as hands:
-        rows = [_row(record) for record in hands.keys.list()]
+    rows = [_row(record) for record in _look().list()]
     if options.json:
         print_json(rows)
     else:
@@ -222,11 +232,11 @@ def _list(options: argparse.Namespace) -> int:
 def _revoke(options: argparse.Namespace) -> int:
     with _hands() as hands:
         record = hands.keys.revoke(options.id)
+        if options.json:  # whatever the trail says: it is revoked
+            print_json(_row(record))
         # To revoke is an emergency, which does not wait for the trail.
         tell_after(hands.trail, "keys.revoke", f"key:{record.id}", f"Key {record.id} ({record.name}) is REVOKED")
-    if options.json:
-        print_json(_row(record))
-    else:
+    if not options.json:
         print(f"Key {record.id} ({record.name}) is revoked.")
     return 0
 

@@ -17,8 +17,8 @@ from shared.clock import SystemClock
 from shared.errors import BadRequest
 from shared.policy import load_policy
 from shared.rotation.machine import FOREVER, SCHEDULE, Order
-from shared.rotation.rotator import Tick
-from shared.rotation.service import RotationService, Tell
+from shared.rotation.rotator import Tell, Tick
+from shared.rotation.service import RotationService
 from shared.settings import Settings, load_settings
 from shared.stores.connect import connect_documents, connect_secrets
 from shared.web.log import Severity
@@ -82,8 +82,8 @@ def _hands(*, may_make_home: bool = False) -> Iterator[RotationService]:
         need_home(settings, settings.documents, settings.events, settings.secrets)
     with operator_trail(settings) as trail:
 
-        def tell(action: str, secret: str, generation: int) -> None:
-            trail.record_operation(Operation(action, f"secret:{secret}", operator(), f"generation {generation}"))
+        def tell(action: str, secret: str, detail: str) -> None:
+            trail.record_operation(Operation(action, f"secret:{secret}", operator(), detail))
 
         yield _service(settings, tell)
 
@@ -131,7 +131,10 @@ def _run(options: argparse.Namespace) -> int:
     else:
         print_table(rows, _TICKS, empty="There are no secrets.")
     for name in report.unrecorded:
-        print(f"wardgate: '{name}' IS renewed, but the audit trail did not take the event.", file=sys.stderr)
+        print(
+            f"wardgate: '{name}' IS renewed, but the audit trail did not take the event; the next run tells it.",
+            file=sys.stderr,
+        )
     if report.unrecorded:
         return 2
     return int(any(tick.result in (_NOT_DONE_NOW if options.now else _NOT_DONE) for tick in report.ticks))

@@ -17,7 +17,7 @@ from shared.guards.classifier import Classifier, load_classifier
 from shared.guards.injection_rules import TOGETHER
 from shared.guards.injection_rules.rule import InjectionRule
 from shared.guards.owasp import PROMPT_INJECTION
-from shared.guards.patterns import Planted, RuleSet, tells_capitals
+from shared.guards.patterns import Planted, RuleSet, shipped, tells_capitals
 from shared.guards.port import Channel, Context, Finding, JoinedReader, Reach
 from shared.policy.types import InjectionPolicy, Thresholds
 from shared.text.canonical import Text
@@ -122,7 +122,7 @@ def _groups(rules: Sequence[InjectionRule]) -> Iterator[_Group]:
         ]
         if some:
             yield _Group(
-                RuleSet(some, bytewise=all(rule.pattern.isascii() for rule in some), later=True),
+                shipped(tuple(some), bytewise=all(rule.pattern.isascii() for rule in some)),
                 {rule.id: rule for rule in some},
                 some[0].reads,
                 channels,

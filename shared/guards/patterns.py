@@ -8,8 +8,8 @@ given to it with a planted character that one rule always matches: an answer wit
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, cached_property
 from typing import Any
 
 import re2  # type: ignore[import-untyped]  # ships no types
@@ -99,8 +99,7 @@ class RuleSet:
         bytewise: Read UTF-8 byte by byte, which makes the automaton a fraction as large. For patterns that name
             ASCII only: what they exclude, as ``[^ ]``, then stands for a part of a character, so matches are
             widened to whole ones.
-        later: Read the patterns now, and make their automaton when a text first comes. For rules that ship with
-            Wardgate: how large a policy's own ones get, a start must see.
+        later: Read the patterns now, and make their automaton when a text first comes; see ``shipped``.
 
     Raises:
         ValueError: A pattern is not RE2, or the set does not find what was planted.
@@ -121,9 +120,11 @@ class RuleSet:
         except re2.error as error:
             raise ValueError(f"a rule does not compile on RE2: {error}") from error
         self._planted = self._set.Add(_PLANTED)
-        self._compiled = Later(self._compile)
-        if not later:
-            self._compiled()
+        if later:
+            self._compiled: Callable[[], Any] = Later(self._compile)
+        else:
+            compiled = self._compile()
+            self._compiled = lambda: compiled
 
     def _compile(self) -> Any:
         try:
@@ -212,6 +213,15 @@ class RuleSet:
                 yield Match(rule, counted_characters, counted_characters + len(encoded[start:end].decode()))
             found += 1
             position = begins + 1 if is_ascii else _next_character(encoded, begins)
+
+
+@cache
+def shipped(rules: tuple[Rule, ...], *, bytewise: bool = False) -> RuleSet:
+    """The set of rules that ship with Wardgate: one for all pipelines, and compiled when a text first comes.
+
+    Not for a policy's own rules: how large those get, a start must see.
+    """
+    return RuleSet(rules, bytewise=bytewise, later=True)
 
 
 def _character(encoded: bytes, position: int) -> int:

@@ -12,7 +12,7 @@ from itertools import islice
 from msgspec import Struct
 
 from shared.guards.owasp import SENSITIVE_INFORMATION_DISCLOSURE as _OWASP
-from shared.guards.patterns import Match, Rule, RuleSet
+from shared.guards.patterns import Match, Rule, shipped
 from shared.guards.port import Context, Finding, Reach
 from shared.policy.types import KindsRule
 from shared.text.canonical import Text
@@ -104,10 +104,10 @@ class SensitiveGuard:
         }
         self._enforced = policy.mode == "enforce"
         self._of = {rule.id: rule for rule in rules}
-        self._alone = RuleSet([_rule(rule, rule.pattern) for rule in rules if rule.words is None], later=True)
+        self._alone = shipped(tuple(_rule(rule, rule.pattern) for rule in rules if rule.words is None))
         needing = [rule for rule in rules if rule.words is not None]
-        self._needing = RuleSet([_rule(rule, rule.pattern) for rule in needing], later=True)
-        self._words = RuleSet([_rule(rule, rule.words or "") for rule in needing], later=True)
+        self._needing = shipped(tuple(_rule(rule, rule.pattern) for rule in needing))
+        self._words = shipped(tuple(_rule(rule, rule.words or "") for rule in needing))
         self._patterns = {rule.id: scanner(f"(?i){rule.pattern}") for rule in needing}
 
     def clears(self, joined: str) -> bool:

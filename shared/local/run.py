@@ -8,7 +8,7 @@ import secrets
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -90,16 +90,18 @@ def _run(services: Sequence[Service], settings: Settings, signals: Signals, emul
     sealing = Schedule(urls[_SEAL], seconds=SEAL_SECONDS)
     rotating = Schedule(urls[_ROTATE], seconds=ROTATE_SECONDS, at_once=False)  # `prepare` has just done it
     try:
-        if emulation is not None:
-            _say("Starting Google's emulators of Firestore and Pub/Sub.")
-            stack.start(emulation.services, within=EMULATORS_SECONDS)
-            emulation.settle(urls)
-        key = prepare(settings)
-        stack.start(services)
-        delivery.start()
-        sealing.start()
-        rotating.start()
-        with nullcontext() if emulation is None else tell_stores(settings.home, emulation.variables):
+        with ExitStack() as until_the_end:
+            if emulation is not None:
+                _say("Starting Google's emulators of Firestore and Pub/Sub.")
+                stack.start(emulation.services, within=EMULATORS_SECONDS)
+                # Before anything else: a `kill on` that is typed meanwhile must not go to the home's own stores.
+                until_the_end.enter_context(tell_stores(settings.home, emulation.variables))
+                emulation.settle(urls)
+            key = prepare(settings)
+            stack.start(services)
+            delivery.start()
+            sealing.start()
+            rotating.start()
             _say(greeting(services, settings.home, key, emulation))
             while delivery.failure is None:
                 stack.check()

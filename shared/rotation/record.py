@@ -21,6 +21,7 @@ MOST_ATTEMPTS = 50
 MOST_ENTRIES = 50
 MOST_DISCARDED = 100
 MOST_PUBLIC_KEYS = 100
+MOST_UNTOLD = 50
 """Bounds of the lists below. Public keys: 25 years at four a year."""
 
 
@@ -49,6 +50,14 @@ class Entry(msgspec.Struct, frozen=True):
     event: str
     generation: int
     detail: str = ""
+
+
+class Renewal(msgspec.Struct, frozen=True):
+    """A version that took the place of another."""
+
+    generation: int
+    urgent: bool = False
+    """The one before got no grace period."""
 
 
 class RotationRecord(msgspec.Struct, frozen=True):
@@ -110,6 +119,9 @@ class RotationRecord(msgspec.Struct, frozen=True):
 
     history: tuple[Entry, ...] = ()
     """Newest last."""
+
+    untold: tuple[Renewal, ...] = ()
+    """What the audit trail has not taken yet; newest last."""
 
     def referenced(self) -> set[int]:
         """Numbers of the versions that are in use, will be, or may be again."""

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from shared.clock import Clock
-from shared.errors import PreconditionFailed, SecretNotFound
+from shared.errors import PreconditionFailed, SecretNotFound, StoreUnavailable
 from shared.rotation.journal import Busy, Fenced, Journal, JournalUnavailable, Log
 from shared.rotation.machine import SCHEDULE, SECOND, Order
 from shared.rotation.managed import ManagedSecret
-from shared.rotation.record import RotationRecord, State
+from shared.rotation.record import Renewal, RotationRecord, State
 from shared.rotation.schedule import read_record
 from shared.rotation.turn import Result, Turn
 from shared.stores.documents import DocumentStore
 from shared.stores.secrets import SecretStore
 from shared.web.log import log
+
+Tell = Callable[[str, str, str], object]
+"""Tells the audit trail what was done to a secret: the action, the secret's name and what there is to say of it. Raises
+``StoreUnavailable``."""
 
 ROLLBACK_PAUSE_SECONDS = 86_400
 """After a rollback people get a day to see what was wrong before the next rotation begins by itself."""
@@ -40,6 +45,9 @@ class Tick:
     until: int | None = None
     """When there is something to do next, in nanoseconds since the Unix epoch."""
 
+    unrecorded: bool = False
+    """It was renewed, now or before, and the audit trail did not take the event."""
+
 
 class Rotator:
     """Rotates secrets. Any number of processes may do so at once."""
@@ -51,6 +59,7 @@ class Rotator:
         clock: Clock,
         log: Log = log,
         *,
+        tell: Tell | None = None,
         alone: bool = False,
         chance: random.Random | None = None,
     ) -> None:
@@ -60,6 +69,9 @@ class Rotator:
             documents: Where their rotation documents are.
             clock: Judges leases.
             log: Writes a line, as ``shared.web.log.log`` does.
+            tell: Told of what was renewed and not of what was made for the first time. Afterwards, since rotation must
+                not wait for the trail; what it did not take, or who died before it did, is told by a later tick. One
+                who dies between the telling and noting that has it told twice. None: a later tick has one.
             alone: Whoever holds a lease is known to be gone, so it is not waited for.
             chance: Spreads the times of retries.
         """
@@ -67,6 +79,7 @@ class Rotator:
         self._documents = documents
         self._clock = clock
         self._log = log
+        self._tell = tell
         self._alone = alone
         self._chance = chance or random.SystemRandom()
 
@@ -81,13 +94,27 @@ class Rotator:
             return Tick(secret.name, "unavailable")
         try:
             result, until = Turn(journal, secret, self._store, order, self._chance).run()
+            is_told = self._tell_renewals(journal)
         except Fenced:
             journal.log("WARNING", "fenced")
             return Tick(secret.name, "busy")
         except JournalUnavailable:
             return Tick(secret.name, "unavailable")
         journal.release()
-        return Tick(secret.name, result, journal.record.state, journal.record.generation, until)
+        record = journal.record
+        return Tick(secret.name, result, record.state, record.generation, until, unrecorded=not is_told)
+
+    def _tell_renewals(self, journal: Journal) -> bool:
+        """Tell the audit trail what it does not know yet, while the secret is held; whether it knows all then."""
+        while self._tell is not None and journal.record.untold:
+            renewal, *later = journal.record.untold
+            try:
+                self._tell("rotate.renew", journal.name, _said(renewal))
+            except StoreUnavailable as error:
+                journal.log("ERROR", "unrecorded", error=type(error).__name__)
+                return False
+            journal.save(untold=tuple(later))
+        return True
 
     def rollback(self, secret: ManagedSecret) -> Tick:
         """Make the previous version current again; the one that was current gets a grace period of its own.
@@ -126,6 +153,10 @@ class Rotator:
         told = "" if record.current is None else f"version {record.current.number}"
         journal.save("handed_over", told, severity="WARNING", **changes)
         journal.release()
+
+
+def _said(renewal: Renewal) -> str:
+    return f"generation {renewal.generation}" + (", without a grace period" if renewal.urgent else "")
 
 
 class RollbackRefused(PreconditionFailed):

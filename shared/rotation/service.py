@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.clock import Clock
@@ -14,20 +14,13 @@ from shared.rotation.journal import Log
 from shared.rotation.machine import SCHEDULE, Order
 from shared.rotation.managed import ManagedSecret
 from shared.rotation.record import Entry
-from shared.rotation.rotator import Rotator, Tick
+from shared.rotation.rotator import Rotator, Tell, Tick
 from shared.rotation.schedule import SecretStatus, managed_status, operators_status, read_record
 from shared.settings import Environment
 from shared.stores.documents import DocumentStore
 from shared.stores.secret_reader import SecretReader
 from shared.stores.secrets import SecretStore
 from shared.web.log import log
-
-Tell = Callable[[str, str, int], object]
-"""Tells the audit trail what was done to a secret: the action, the secret's name and its generation since. Raises
-``StoreUnavailable``."""
-
-
-_FIRST_GENERATION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +31,10 @@ class RunReport:
     secrets: tuple[SecretStatus, ...]
     """How every secret stands afterwards."""
 
-    unrecorded: tuple[str, ...] = ()
-    """Secrets that were renewed, and the audit trail did not take the event."""
+    @property
+    def unrecorded(self) -> tuple[str, ...]:
+        """Secrets that were renewed, and the audit trail did not take the event."""
+        return tuple(tick.secret for tick in self.ticks if tick.unrecorded)
 
 
 class RotationService:
@@ -66,8 +61,7 @@ class RotationService:
             clock: Tells the time.
             managed: The secrets to rotate, in place of those of the policy.
             log: Writes a line, as ``shared.web.log.log`` does.
-            tell: Told of what was renewed or rolled back, and not of what was made for the first time. Afterwards,
-                since rotation must not wait for the trail.
+            tell: Told of what was renewed, as ``Rotator`` has it, or rolled back.
             environment: ``development`` lets environment variables win where a driver needs a secret for itself.
             alone: Whoever holds a lease is known to be gone, so it is not waited for.
         """
@@ -80,7 +74,7 @@ class RotationService:
         reader = SecretReader(store, documents, environment)
         found = managed_secrets(policy, documents, reader, clock) if managed is None else managed
         self._managed = {secret.name: secret for secret in found}
-        self._rotator = Rotator(store, documents, clock, log, alone=alone)
+        self._rotator = Rotator(store, documents, clock, log, tell=tell, alone=alone)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -96,12 +90,7 @@ class RotationService:
             StoreUnavailable: A store does not answer; the next run goes on.
         """
         chosen = list(self._managed.values()) if name is None else [self._secret(name)]
-        ticks: list[Tick] = []
-        unrecorded: list[str] = []
-        for secret in chosen:
-            ticks.append(self._tick(secret, order))
-            if not self._is_recorded(ticks[-1]):
-                unrecorded.append(secret.name)
+        ticks = [self._tick(secret, order) for secret in chosen]
         for theirs in self._theirs() if name is None else ():
             self._rotator.hand_over(theirs)
         secrets = self.status()
@@ -109,25 +98,13 @@ class RotationService:
             if each.status in ("overdue", "missing") or (each.status != "ok" and each.owner == "operator"):
                 known = {"secret": each.name, "owner": each.owner, "status": each.status}
                 self._log("WARNING", "rotation.overdue", **known, age_seconds=each.age_seconds)
-        return RunReport(tuple(ticks), secrets, tuple(unrecorded))
+        return RunReport(tuple(ticks), secrets)
 
     def _tick(self, secret: ManagedSecret, order: Order) -> Tick:
         tick = self._rotator.tick(secret, order)
         if tick.result == "unavailable":  # nor for any other secret
             raise StoreUnavailable("The document store does not answer; run it again.")
         return tick
-
-    def _is_recorded(self, tick: Tick) -> bool:
-        """Tell the audit trail of a renewal; whether it has what there is to tell."""
-        generation = tick.generation or 0
-        if self._tell is None or tick.result != "promoted" or generation <= _FIRST_GENERATION:
-            return True
-        try:
-            self._tell("rotate.renew", tick.secret, generation)
-        except StoreUnavailable as error:
-            self._log("ERROR", "rotation.unrecorded", secret=tick.secret, error=type(error).__name__)
-            return False
-        return True
 
     def status(self) -> tuple[SecretStatus, ...]:
         """How every secret stands that Wardgate or an upstream needs, Wardgate's own first. Changes nothing.
@@ -158,7 +135,7 @@ class RotationService:
         tick = self._rotator.rollback(self._secret(name))
         try:
             if self._tell is not None:
-                self._tell("rotate.rollback", name, tick.generation or 0)
+                self._tell("rotate.rollback", name, f"generation {tick.generation}")
         except StoreUnavailable as error:
             raise Unrecorded(f"'{name}' IS back at its previous version", error) from error
         return tick

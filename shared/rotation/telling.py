@@ -16,7 +16,7 @@ _NAME = "rotate_secrets"
 
 
 class Telling:
-    """A ``shared.rotation.service.Tell``. Thread-safe."""
+    """A ``shared.rotation.rotator.Tell``. Thread-safe."""
 
     def __init__(self, settings: Settings, documents: DocumentStore) -> None:
         """Opens nothing yet.
@@ -30,11 +30,11 @@ class Telling:
         self._trail: ChainWriter | None = None
         self._lock = threading.Lock()
 
-    def __call__(self, action: str, secret: str, generation: int) -> None:
+    def __call__(self, action: str, secret: str, detail: str) -> None:
         """Record what was done. Raises ``StoreUnavailable``."""
         from shared.audit.port import Operation, Operator  # most instances never renew anything
 
-        done = Operation(action, f"secret:{secret}", Operator(_NAME, "function"), f"generation {generation}")
+        done = Operation(action, f"secret:{secret}", Operator(_NAME, "function"), detail)
         self._opened().record_operation(done)
 
     def close(self) -> None:

@@ -16,7 +16,9 @@ from shared.rotation.managed import ManagedSecret
 from shared.rotation.record import (
     MOST_ATTEMPTS,
     MOST_PUBLIC_KEYS,
+    MOST_UNTOLD,
     HeldVersion,
+    Renewal,
     RotationRecord,
     SetAside,
     State,
@@ -37,6 +39,9 @@ Result = Literal[
     "not_due", "cannot_mint", "backoff", "publishing", "in_grace", "baking",
 ]  # fmt: skip
 """How a tick ended; those of the last line are what it waits for."""
+
+_FIRST_GENERATION = 1
+"""It renews nothing."""
 
 
 class Turn:
@@ -136,11 +141,14 @@ class Turn:
     def _promote(self) -> None:
         """The commit point."""
         record, pending = self._record, _held(self._record.pending)
+        generation = record.generation + 1
+        renewals = () if generation == _FIRST_GENERATION else (Renewal(generation, record.urgent),)
         self._enter(
             "PROMOTED",
             "promoted",
             f"version {pending.number}",
-            generation=record.generation + 1,
+            generation=generation,
+            untold=(*record.untold, *renewals)[-MOST_UNTOLD:],
             previous=record.current,
             current=pending,
             pending=None,

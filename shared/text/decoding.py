@@ -100,15 +100,9 @@ def _base64(code: str) -> str | None:
 
 
 def _base32(code: str) -> str | None:
-    value = bits = 0
-    raw = bytearray()
-    for digit in code.rstrip("="):
-        value = (value << 5 | _BASE32.index(digit)) & 0xFFF
-        bits += 5
-        if bits >= 8:
-            bits -= 8
-            raw.append(value >> bits & 0xFF)
-    return as_text(bytes(raw))
+    digits = code.rstrip("=").translate(_BASE32)
+    size, rest = divmod(5 * len(digits), 8)
+    return as_text((int(digits, 32) >> rest).to_bytes(size, "big"))
 
 
 def _hex(code: str) -> str | None:
@@ -146,7 +140,9 @@ def _escape(code: str) -> str | None:
 
 
 _URL_SAFE = str.maketrans("-_", "+/")
-_BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_BASE32 = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHIJKLMNOPQRSTUV")
+"""To the digits of ``int``, which reads them many times as fast as a loop does."""
+
 _NO_DIGITS = re.compile("0[xX]|[^0-9a-fA-F]")
 
 _DECODERS: dict[str, tuple[_Finder, Callable[[str], str | None]]] = {

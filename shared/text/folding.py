@@ -43,9 +43,16 @@ _STRICT = str.maketrans(LOOKALIKES, ASCII)
 _LOOSE = _STRICT | str.maketrans("вгкмнптьαβγεηικνρτυχω", "brkmhntbabyenikvptuxw")
 """For words that hold Latin letters already, so that every letter stands for one; Unicode has these apart."""
 
-_NOT_ASCII = re.compile("[^\x00-\x7f]+")
-_WORD = re.compile(r"(?<![^\W_])[A-Za-z0-9]*+[^\W\x00-\x7f][^\W_]*+")
-"""A word with a letter that is not ASCII. Each word is looked at once: possessive, and from its beginning only."""
+_NOT_ASCII = re.compile("[^\x00-\x7f]+(?:[\x00-\x7f][^\x00-\x7f]+)*+")
+"""And what stands alone between two such runs, as blanks do: few long runs cost less than many short ones."""
+
+_MAY_MEAN_LATIN = sorted(letter for letter in map(chr, _LOOSE) if letter.isalnum())
+_RARE = [letter for letter in _MAY_MEAN_LATIN if letter > "\uffff"]
+_LOOKALIKE = re.compile(rf"[{''.join(_MAY_MEAN_LATIN[: -len(_RARE)])}{_RARE[0]}-{_RARE[-1]}](?<=[^\W_])")
+"""A letter that may be one, of which the rare ones are a range here: ``re`` would try each of them for every letter."""
+
+_REST = re.compile(r"[^\W_]*+")
+"""Of a word."""
 
 _LATIN = re.compile("[A-Za-z]")
 
@@ -67,7 +74,7 @@ def fold(view: View) -> View:
         return view
     folded = _NOT_ASCII.sub(_plain, text)  # twice as fast as to translate all of it
     if not folded.isascii():
-        folded = _WORD.sub(_latin, folded)
+        folded = _without_lookalikes(folded)
     if folded == text:
         return view
     return Edited("folded", folded, source=view, edits=lambda: _edits(text))
@@ -85,9 +92,23 @@ def _plain(found: re.Match[str]) -> str:
     return found.group().translate(_SPELLINGS)
 
 
-def _latin(found: re.Match[str]) -> str:
+def _without_lookalikes(text: str) -> str:
+    """``text`` with the words that hold lookalikes read as what they are meant for; no other word is looked at."""
+    pieces: list[str] = []
+    at = 0
+    while (found := _LOOKALIKE.search(text, at)) is not None:
+        start, end = found.span()
+        while start > at and text[start - 1].isalnum():
+            start -= 1
+        pieces.append(text[at:start])
+        at = _REST.match(text, end).end()  # type: ignore[union-attr]  # it matches anywhere
+        pieces.append(_latin(text[start:at]))
+    pieces.append(text[at:])
+    return "".join(pieces)
+
+
+def _latin(word: str) -> str:
     """The word with lookalikes as Latin letters, if it is meant to be read as one."""
-    word = found.group()
     if _LATIN.search(word):
         return word.translate(_LOOSE)
     latin = word.translate(_STRICT)

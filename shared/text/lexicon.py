@@ -54,7 +54,7 @@ FOREIGN = frozenset(
     supera swoje syspromptu systeemprompt systeme systemprompt talimatlari toda todas tudo tutte tutto umgehe
     unut ursprungliche ursprunglichen vergeet vergessen vergiss verrate versteckte versteckten voltre vorherige
     vorherigen vorige vorigen weisungen wiederhole wszystkie wytyczne yonergeleri zapomnij zasady zeige zeigen
-    zignoruj abaikan aiemmat aiempia anterioare anteriors anvisningar anvisninger atas dosavadni edelliset
+    zignoruj abaikan aiemmat anterioare anteriors anvisningar anvisninger atas dosavadni edelliset
     eddigi elozo felejtsd figyelmen foregaende forrige glem glom hagyd huong indicatiile ignorer ignorera ignoruj
     instruccions instructiunile instruksi instruksjoner instrukser instruktioner instruktionerna korabbi kivul lenh
     lupakan

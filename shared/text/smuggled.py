@@ -42,7 +42,7 @@ def _read(source: View, name: str, pattern: re.Pattern[str], read: Callable[[str
 
 
 def _tags(code: str) -> str | None:
-    return "".join(chr(ord(tag) - 0xE0000) for tag in code)
+    return code.encode("utf-32-le")[::4].decode()  # the low byte of each is what it says
 
 
 def _selectors(code: str) -> str | None:

@@ -107,6 +107,16 @@ run "second_stage" {
   }
 }
 
+run "refuses_a_function_that_there_is_not" {
+  command = plan
+
+  variables {
+    scale = { gaurd = {} }
+  }
+
+  expect_failures = [var.scale]
+}
+
 run "refuses_little_memory_for_the_second_stage" {
   command = plan
 
@@ -168,13 +178,12 @@ run "refuses_wrong_values" {
     project                  = "My Project"
     region                   = "Europe"
     requests_per_minute      = 0
-    scale                    = { gaurd = {} }
     warehouse_retention_days = 0
   }
 
   expect_failures = [
     var.archive, var.domains, var.name, var.operators, var.perimeter, var.policy_file, var.project, var.region,
-    var.requests_per_minute, var.scale, var.warehouse_retention_days,
+    var.requests_per_minute, var.warehouse_retention_days,
   ]
 }
 

@@ -189,6 +189,15 @@ def test_a_signal_while_the_emulators_start(starting: EmulatedStack) -> None:
     assert starting.processes() == []
 
 
+def test_commands_find_the_stores_before_everything_is_up(starting: EmulatedStack) -> None:
+    """Who types `kill on` meanwhile must reach the stores of this stack."""
+    wait_for((starting.home / "stores.env").exists, starting, within=180)
+    assert "ready" not in starting.output
+    assert starting.told("kill", "status") is not None
+    assert starting.stop(signal.SIGINT) == 0
+    assert not (starting.home / "stores.env").exists()
+
+
 @pytest.mark.parametrize("name", EMULATORS)
 def test_an_emulator_s_crash_is_shown_and_ends_the_stack(starting: EmulatedStack, name: str) -> None:
     _, java = sorted(starting.programs(name))

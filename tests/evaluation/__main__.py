@@ -33,8 +33,9 @@ from shared.policy import load_policy
 from shared.policy.types import Guards, Thresholds
 from shared.text.canonical import canonicalise
 from tests.evaluation import training
-from tests.evaluation.data import Group, Row, Source, read_sources
+from tests.evaluation.data import FOLDS, Group, Row, Source, read_sources
 from tests.evaluation.disguises import DISGUISES, hidden
+from tests.evaluation.repeats import Repeats
 from tests.evaluation.two_stages import SecondOpinions, both_stages, trained_without
 
 NEVER = Thresholds(user=1, document=1, tool=1)
@@ -100,9 +101,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"make eval: {error}", file=sys.stderr)
         return 2
     classifiers = _trained(sources)
-    judged = list(_judge([source.sample(options.most) for source in sources], classifiers, second))
+    measured = [source.sample(options.most) for source in sources]
+    apart = list(_without_repeats(measured, sources, thirds=second is not None))
+    dropped = sum(len(source.rows) for source in measured) - sum(len(source.rows) for source in apart)
+    judged = list(_judge(apart, classifiers, second))
     detectors = _detectors(judged) + (() if second is None else _second_detectors(judged))
-    text = "\n".join(_report(judged, classifiers, detectors)) + "\n"
+    text = "\n".join(_report(judged, classifiers, detectors, dropped)) + "\n"
     print(text)
     if options.write is not None:
         options.write.write_text(text, encoding="utf-8")
@@ -130,6 +134,22 @@ def _trained(sources: Sequence[Source]) -> tuple[Held, ...]:
         heads[head] = [model.moved(log_odds(training.CALIBRATED) - cut) for model in fitted]
         _say(f"{head}: trained {len(fitted)} times")
     return tuple(Held(*models) for models in zip(heads["user"], heads["fetched"], strict=True))
+
+
+def _without_repeats(measured: Sequence[Source], sources: Sequence[Source], *, thirds: bool) -> Iterator[Source]:
+    """What is measured without texts of which a model that judges them has seen eight words in a row elsewhere.
+
+    Args:
+        measured: Samples.
+        sources: All that is learnt from.
+        thirds: Whether the second stage judges, too.
+    """
+    repeats = Repeats(sources)
+    for source in measured:
+        seen = {
+            other.name for other in sources if other.fold != source.fold or (thirds and other.third != source.third)
+        }
+        yield Source(source.name, tuple(row for row in source.rows if not repeats.elsewhere(row, seen)))
 
 
 def _judge(sources: Sequence[Source], classifiers: Sequence[Held], second: SecondOpinions | None) -> Iterator[Judged]:
@@ -211,7 +231,9 @@ def _by_channel(thresholds: Thresholds) -> dict[Channel, float]:
     return {"user": thresholds.user, "document": thresholds.document, "tool": thresholds.tool}
 
 
-def _report(judged: Sequence[Judged], classifiers: Sequence[Held], detectors: Sequence[Detector]) -> Iterator[str]:
+def _report(
+    judged: Sequence[Judged], classifiers: Sequence[Held], detectors: Sequence[Detector], dropped: int
+) -> Iterator[str]:
     yield "# How well prompt injection is seen"
     yield ""
     yield (
@@ -220,12 +242,14 @@ def _report(judged: Sequence[Judged], classifiers: Sequence[Held], detectors: Se
     )
     yield ""
     yield (
-        "Each source is judged by a classifier that was trained without it (nine groups of sources, each left out "
-        "once) and by the rules, whose authors had seen samples of these sources, as had those of the grammar: expect "
-        "less on other text. *At the aim*: with the threshold at which rules and classifier together suspect 1 % of "
-        "users' harmless prompts, or 2 % of harmless documents; *as shipped*: with the policy's defaults, "
-        "`shared/policy/default.yaml`. Of sources with many texts a sample is measured. Thresholds are read off the "
-        "harmless texts of this table, which no model had seen when it judged them."
+        "Each source is judged by a classifier that was trained without it (every source of attacks is left out in "
+        f"turn, with those that share texts with it: {len(FOLDS)} trainings) and by the rules, whose authors had seen "
+        "samples of these sources, as had those of the grammar: expect less on other text. *At the aim*: with the "
+        "threshold at which rules and classifier together suspect 1 % of users' harmless prompts, or 2 % of harmless "
+        "documents; *as shipped*: with the policy's defaults, `shared/policy/default.yaml`. Of sources with many "
+        f"texts a sample is measured; {dropped} texts are not, since a model that would judge them has learnt from a "
+        "source that holds eight words in a row of theirs. Thresholds are read off the harmless texts of this table, "
+        "which no model had seen when it judged them."
     )
     if len(detectors) > len(_detectors(judged)):
         yield ""

@@ -19,17 +19,20 @@ Group = Literal["attack", "planted", "user", "hard", "document"]
 """Attacks that users write, attacks planted in what is fetched, and harmless text of three kinds."""
 
 FOLDS = (
-    ("s_labs", "mt_vicuna_bench", "gsm8k"),
+    (
+        *("verazuo_itw", "pyrit_templates", "trustai_in-the-wild", "gptfuzzer_seeds", "self_reminder", "giskard"),
+        *("jackhhao_jailbreak", "satml-ctf-2024", "awesome_prompts", "humaneval"),
+    ),
+    ("deepset_train", "rasbt_instr", "repo_snippets"),
     ("neuralchemy", "clinc150"),
-    ("satml-ctf-2024", "self_instruct", "docs_python"),
-    ("verazuo_itw", "awesome_prompts"),
-    ("pyrit_templates", "deepset_train", "giskard", "rasbt_instr", "repo_snippets"),
-    ("yanismiraoui_multi", "arena_hard"),
-    ("jackhhao_jailbreak", "trustai_in-the-wild", "self_reminder", "gptfuzzer_seeds", "humaneval", "cse_instruct"),
-    ("llmail-inject", "agent_injection_bench", "templated_hard_benign"),
-    ("bastioncorpus", "prompt_armor_benign", "cse_frr", "cse_frr_multi", "docs_litellm", "gdm_emails"),
+    ("s_labs", "gsm8k", "self_instruct"),
+    ("yanismiraoui_multi", "arena_hard", "mt_vicuna_bench"),
+    ("bastioncorpus", "prompt_armor_benign", "docs_litellm"),
+    ("llmail-inject", "gdm_emails", "templated_hard_benign"),
+    ("agent_injection_bench", "cse_frr", "cse_frr_multi", "cse_instruct", "docs_python"),
 )
-"""Sources that are left out together: those that share an origin or a kind of text in one fold, where known."""
+"""Sources that are left out together: every one that has attacks with none that is not known to share texts with it,
+and harmless ones beside it, those of one kind in one fold."""
 
 THIRDS = (
     (

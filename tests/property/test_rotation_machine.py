@@ -58,12 +58,19 @@ class Rotation(RuleBasedStateMachine):
         self.provider = MemoryProvider()
         self.secret = managed(self.provider)
         self.generation = 0
+        self.told: set[int] = set()
+        self.rolled_back: set[int] = set()
         self.rotator(0).tick(self.secret)
         self.reader = SecretReader(self.store, self.documents, "production", {}, monotonic=self.seconds)
 
     def rotator(self, ahead: int) -> Rotator:
         clock = SkewedClock(self.clock, ahead * SECOND)
-        return Rotator(self.store, self.documents, clock, log=lambda *_, **__: None, chance=random.Random(1))
+        return Rotator(
+            self.store, self.documents, clock, log=lambda *_, **__: None, tell=self.tell, chance=random.Random(1)
+        )
+
+    def tell(self, action: str, secret: str, detail: str) -> None:
+        self.told.add(int(detail.split(",")[0].removeprefix("generation ")))
 
     def seconds(self) -> float:
         return self.clock.now / SECOND
@@ -127,7 +134,7 @@ class Rotation(RuleBasedStateMachine):
     @rule()
     def roll_back(self) -> None:
         with suppress(RollbackRefused, Busy):
-            self.rotator(0).rollback(self.secret)
+            self.rolled_back.add(self.rotator(0).rollback(self.secret).generation or 0)
 
     @rule(seconds=st.sampled_from([1, 70, 300, HOUR, 25 * HOUR, 100 * 24 * HOUR]))
     def wait(self, seconds: int) -> None:
@@ -162,6 +169,8 @@ class Rotation(RuleBasedStateMachine):
             self.clock.advance(26 * HOUR)
             self.rotator(0).tick(self.secret)
         assert_settled(self.store, self.documents, self.provider)
+        renewals = set(range(2, read_record(self.documents, NAME).generation + 1)) - self.rolled_back
+        assert self.told == renewals, "the trail knows of each renewal, whoever died"
 
 
 TestRotation = Rotation.TestCase

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ def test_a_key_is_revoked_all_the_same(run: Run, unreachable: Callable[[], None]
     made = run("keys", "create")[1]["id"]
     unreachable()
     code, printed, complaint = run("keys", "revoke", made)
-    assert (code, printed) == (2, None)
+    assert (code, printed["id"], printed["status"]) == (2, made, "revoked")
     assert f"Key {made} (key) is REVOKED, but {NOT_TAKEN}" in complaint
     assert keys(run) == {made: "revoked"}
 
@@ -140,6 +140,31 @@ def test_no_key_is_given_out(run: Run, unreachable: Callable[[], None], how: tup
     assert (code, printed) == (2, None)
     assert f"{NOT_DONE} the key is not given out" in complaint
     assert set(keys(run).values()) == {"revoked"}
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("where", ["tell_first", "_show"])
+def test_a_key_that_is_not_shown_is_revoked(
+    run: Run, monkeypatch: pytest.MonkeyPatch, where: str, interruption: type[BaseException]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise interruption
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"shared.cli.keys.{where}", interrupted)
+        with suppress(interruption):
+            run("keys", "create")
+    assert set(keys(run).values()) == {"revoked"}
+
+
+def test_keys_are_listed_without_a_bus(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = run("keys", "create")[1]["id"]
+
+    def connect(address: str) -> None:
+        raise AssertionError(f"nobody needs {address}")
+
+    monkeypatch.setattr("shared.cli.operators.connect_events", connect)
+    assert keys(run) == {made: "active"}
 
 
 def test_a_key_keeps_its_secret(run: Run, unreachable: Callable[[], None]) -> None:

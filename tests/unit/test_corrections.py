@@ -169,7 +169,7 @@ def test_a_commit_whose_answer_is_lost_is_not_made_again(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("faults", "unknown"), [([unreachable], "true"), ([contended] * 5, "false")], ids=["unreachable", "contended"]
+    ("faults", "unknown"), [([unreachable], "true"), ([contended] * 10, "false")], ids=["unreachable", "contended"]
 )
 def test_a_correction_that_is_not_made_is_told_of(
     world: World, capsys: pytest.CaptureFixture[str], faults: list[Callable[[], None]], unknown: str
@@ -177,6 +177,15 @@ def test_a_correction_that_is_not_made_is_told_of(
     assert isinstance(world.share_a_commit(*faults), AdmissionUnavailable)
     assert world.charged() == RESERVED + FIRST
     assert f'"event":"admission.change_failed","unknown":{unknown}' in capsys.readouterr().err
+
+
+def test_a_correction_is_made_without_the_request_that_lost_to_others(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    correction = in_time
+    assert isinstance(world.share_a_commit(*[contended] * 5, correction), AdmissionUnavailable)
+    assert world.charged() == USED + FIRST
+    assert "change_failed" not in capsys.readouterr().err
 
 
 def test_a_failure_after_a_late_commit_leaves_its_corrections_as_they_are(

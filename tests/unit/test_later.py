@@ -1,11 +1,15 @@
 """What is made when it is first needed: once, whoever asks for it first."""
 
+import gc
+import sys
 import threading
 import time
+import weakref
 
 import pytest
 
-from shared.later import Later, make_the_rest
+from shared import later as module
+from shared.later import Later, NotMade, make_the_rest
 
 
 def test_threads_that_need_it_at_once_share_what_one_of_them_makes() -> None:
@@ -36,19 +40,74 @@ def test_nothing_is_made_before_it_is_needed_and_none_may_be_what_is_made() -> N
     assert calls == [1]
 
 
-def test_a_failure_is_not_kept() -> None:
-    answers = iter([ValueError("not yet"), "made"])
+def test_what_cannot_be_made_is_not_tried_again_and_holds_nothing_of_who_asked() -> None:
+    tried: list[int] = []
 
-    def make() -> str:
-        answer = next(answers)
-        if isinstance(answer, ValueError):
-            raise answer
-        return str(answer)
+    class Prompt:
+        """What a request holds."""
+
+    def make() -> None:
+        tried.append(1)
+        raise ValueError("too large")
+
+    def ask(prompt: Prompt) -> None:
+        with pytest.raises(NotMade) as failure:
+            later()
+        assert str(failure.value.__cause__) == "too large"
 
     later = Later(make)
-    with pytest.raises(ValueError, match="not yet"):
-        later()
-    assert later() == "made"
+    prompts = [Prompt() for _ in range(3)]
+    held = [weakref.ref(prompt) for prompt in prompts]
+    while prompts:
+        ask(prompts.pop())
+    gc.collect()
+    assert tried == [1]
+    assert [prompt() for prompt in held] == [None] * 3
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else of this process is to be made."""
+    everything: weakref.WeakSet[Later[object]] = weakref.WeakSet()
+    monkeypatch.setattr(module, "_ALL", everything)
+
+
+@pytest.mark.usefixtures("alone")
+def test_one_that_cannot_be_made_is_told_of_and_the_others_are_made(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        raise ValueError("rules that nobody should read in a log")
+
+    made: list[int] = []
+    everything = [Later(fail), Later(lambda: made.append(1)), Later(fail), Later(lambda: made.append(2))]
+    module._make_the_rest()
+    assert sorted(made) == [1, 2]
+    assert (
+        capsys.readouterr().err.splitlines()
+        == ['{"severity":"ERROR","event":"later.not_made","error":"ValueError"}'] * 2
+    )
+    del everything
+
+
+@pytest.mark.usefixtures("alone")
+def test_what_is_added_meanwhile_disturbs_nothing() -> None:
+    kept = [Later(int) for _ in range(200)]
+    ended = threading.Event()
+
+    def add() -> None:
+        while not ended.is_set():
+            kept.append(Later(int))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    adding = threading.Thread(target=add)
+    adding.start()
+    try:
+        for _ in range(20):
+            module._make_the_rest()
+    finally:
+        ended.set()
+        adding.join()
+        sys.setswitchinterval(interval)
 
 
 def test_the_rest_is_made_in_a_thread_of_its_own() -> None:
