@@ -61,7 +61,10 @@ def test_what_is_no_subject_is_refused(text: str) -> None:
 def test_the_command_reads_the_store_and_the_policy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("WARDGATE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("WARDGATE_DOCUMENTS", f"sqlite://{tmp_path / 'documents.db'}")
+    assert main(["rotate", "run"]) == 0  # makes the home, whose audit trail takes a reset
+    capsys.readouterr()
     documents = SqliteDocuments(tmp_path / "documents.db")
     connect_limiter(documents, load_policy().file, SystemClock()).reserve(CALLER, "default", Usage())
     documents.close()
