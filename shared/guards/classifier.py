@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -180,22 +181,32 @@ def places(view: View, windows: Sequence[Window]) -> Iterator[tuple[Span, float]
 
 
 def _remaining(text: Text, model: LinearModel, known: Collection[Span]) -> Iterator[tuple[View, Sequence[Window]]]:
-    """As ``scored``, with blanks for the characters that were read from ``known``."""
+    """As ``scored``, of what remains without ``known``."""
     apart = _apart(known)
-
-    def touched(view: View, start: int, end: int) -> bool:
-        first, last = view.span(start, end)
-        before = bisect_left(apart, last, key=lambda span: span[0])
-        return before > 0 and apart[before - 1][1] > first
-
-    def rest(view: View, start: int, end: int) -> str:
-        if not touched(view, start, end):
-            return view.text[start:end]
-        return "".join(" " if touched(view, at, at + 1) else view.text[at] for at in range(start, end))
-
     for view in judged(text):
-        remaining = WORD.sub(lambda word, view=view: rest(view, *word.span()), view.text)  # type: ignore[misc]
+        remaining = _without(view, apart)
         yield replace(view, text=remaining), model.windows(remaining)
+
+
+def _without(view: View, spans: Sequence[Span]) -> str:
+    """The reading's text, with blanks for those characters of words that were read from ``spans``.
+
+    Args:
+        view: The reading.
+        spans: In the original text, in order and apart.
+    """
+
+    def touched(start: int, end: int) -> bool:
+        first, last = view.span(start, end)
+        before = bisect_left(spans, last, key=lambda span: span[0])
+        return before > 0 and spans[before - 1][1] > first
+
+    def rest(word: re.Match[str]) -> str:
+        if not touched(*word.span()):
+            return word[0]
+        return "".join(" " if touched(at, at + 1) else view.text[at] for at in range(*word.span()))
+
+    return WORD.sub(rest, view.text)
 
 
 def _apart(spans: Collection[Span]) -> list[Span]:

@@ -122,7 +122,7 @@ class SecondStageGuard(Reviewer):
                 found.setdefault(id(each.reading), (each.reading, []))[1].append(each.window)
                 if self._blocks:  # it is refused, whatever else is said of it
                     break
-        except Exception as error:
+        except Exception as error:  # onnxruntime's have no common class; it goes on below, with what was found
             cut = error
         findings = [
             located

@@ -15,7 +15,7 @@ WORDS = frozenset(
     password passwords please pretend previous previously print prompt prompts provide provided repeat reply respond
     response restricted restrictions return reveal rules safety secret secrets security send should show system tell
     text these translate unrestricted update user verbatim without words write your
-    """.split()  # noqa: SIM905  # a list of words reads better so
+    """.split()
 )
 """Those that orders to a model are made of: by them, scrambled, turned or shifted text is told."""
 
@@ -27,7 +27,7 @@ PARTICLES = frozenset(
     no nor not now of off on once one only or other our out over own past play role said same say see set she so
     some stop story such take than that the their them then there they thing things this those through to too under
     until up us use using very want was way we were what when where which while who why will with word would yes you
-    """.split()  # noqa: SIM905
+    """.split()
 )
 """Short words that stand between them."""
 
@@ -61,7 +61,7 @@ FOREIGN = frozenset(
     navodila oblida ohita ohjeet ovenstaende ovanstaende perintah pokyny pozabi predchadzajuce predchozi
     prejsnje prethodne previes pravidla quen regler regulile saannot sebelumnya semua szabalyokat tidigare
     tidligere toate totes truoc uita ukaze unohda upute utasitast vsechny vsetky zabudni zanemari zapomen
-    """.split()  # noqa: SIM905
+    """.split()
 )
 """Such words of the other languages in Latin letters that the rules know, folded."""
 
@@ -72,7 +72,7 @@ PERSONA = frozenset(
     """
     dan ethical ethics evil grandma immoral inst jailbroken legality limits moral morality morals obey refuse sys
     uncensored unethical unfiltered
-    """.split()  # noqa: SIM905
+    """.split()
 )
 """Those of orders to be somebody else, and of chat templates."""
 
@@ -85,7 +85,7 @@ OTHER_SCRIPTS = frozenset(
     нструкці опередні казівки निर्देश आदेश دستور ההוראות ההנחיות ทั้งหมด ก่อนหน้า
     ροηγουμενες ροηγούμενες δηγιες ντολες
     무시 지시 지침 프롬프트 시스템 التعليمات تعليمات تجاهل القواعد النظام
-    """.split()  # noqa: SIM905
+    """.split()
 )
 """And those of scripts that are no Latin, without a first letter that may be a capital."""
 
@@ -185,7 +185,7 @@ VOCABULARY = (
         website well were weve what whatever whats when whenever where whether which while whisper white who whole why
         will win window windows wishes with within without wont word words work working works world worry would write
         writing written year years yes yet you your youre yourself youve zero
-        """.split()  # noqa: SIM905
+        """.split()
     )
 )
 """Words that the rules know, and common ones, with what they could be mistaken for: by these, words in disorder, in

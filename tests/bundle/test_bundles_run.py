@@ -14,7 +14,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from functions.bundle import function_names, write
-from shared.guards.encoder import FOLDER
 from shared.local.prepare import prepare
 from shared.settings import load_settings
 from tests.support.stack import free_ports
@@ -180,8 +179,6 @@ guards:
 
 
 def test_guard_runs_the_second_stage_from_its_zip(tmp_path):
-    if not (FOLDER / "encoder.json").is_file():
-        pytest.skip("the encoder is not part of this tree")
     (tmp_path / "on.yaml").write_text(ON)
     guard = Deployed("guard", tmp_path, policy=tmp_path / "on.yaml", second_stage=True)
     key = (guard.home / "dev-key").read_text()
@@ -198,9 +195,8 @@ def test_guard_runs_the_second_stage_from_its_zip(tmp_path):
     assert said == {"block": "ran", "allow": "ran"}
 
 
+@pytest.mark.parametrize("deployed", ["guard"], indirect=True)
 def test_a_zip_without_the_second_stage_refuses_a_policy_with_it(deployed):
-    if deployed.name != "guard":
-        pytest.skip("guard alone runs it")
     policy = deployed.home / "on.yaml"
     policy.write_text(ON)
     process = deployed.serve(free_ports(1), WARDGATE_ENV="development", WARDGATE_POLICY=str(policy))

@@ -37,9 +37,10 @@ ROWS = {
 }
 
 
-def test_every_row_is_measured():
+def measured(module, *arguments):
+    """What a bench says as JSON."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks", "--quick", "--json"],
+        [sys.executable, "-m", module, "--json", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -47,7 +48,12 @@ def test_every_row_is_measured():
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    rows = {row["name"]: row for row in json.loads(done.stdout)["rows"]}
+    return json.loads(done.stdout)
+
+
+def test_every_row_is_measured():
+    told = measured("tests.benchmarks", "--quick")
+    rows = {row["name"]: row for row in told["rows"]}
     assert set(rows) == ROWS
     assert all(row["value"] > 0 and row["baseline"] > 0 for row in rows.values())
 
@@ -59,16 +65,7 @@ ADMISSION_ROWS = {
 
 
 def test_the_bench_of_admission_counts_and_prices(firestore_project):
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.admission", "--json", "--requests", "5", "--starts", "1"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    told = measured("tests.benchmarks.admission", "--requests", "5", "--starts", "1")
     assert {row["name"] for row in told["rows"]} >= ADMISSION_ROWS
     costs = told["costs"]
     assert [costs["naive transaction"][what] for what in ("rpc", "reads", "writes")] == [3, 1, 1]
@@ -87,31 +84,14 @@ AUDIT_ROWS = {
 
 
 def test_the_bench_of_the_audit_trail_prints_every_row():
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.audit", "--quick", "--json"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    rows = {row["name"]: row for row in json.loads(done.stdout)["rows"]}
+    told = measured("tests.benchmarks.audit", "--quick")
+    rows = {row["name"]: row for row in told["rows"]}
     assert set(rows) == AUDIT_ROWS
     assert all(row["value"] > 0 for row in rows.values())
 
 
 def test_the_bench_of_the_guards_times_each_of_them():
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.guards", "--quick", "--json"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    rows = json.loads(done.stdout)
+    rows = measured("tests.benchmarks.guards", "--quick")
     guards = {name.partition(": ")[2] for name in rows}
     assert {"injection", "secrets", "pii", "links", "all guards over text, views included"} <= guards
     assert {f"{kind} {size}" for kind in ("prose", "attack", "noise") for size in ("200 B", "4 kB", "32 kB")} == set(

@@ -23,7 +23,7 @@ from shared.guards.wordpiece import WordPiece
 from shared.text.canonical import canonicalise
 from tests.evaluation.data import MISLABELLED, Group, Source
 from tests.evaluation.encoder import MOST_TOKENS, Encoder, padded, pretrained
-from tests.evaluation.grammar import GRAMMAR, Grammar
+from tests.evaluation.grammar import GRAMMAR, KINDS, Grammar
 
 MOST_ROWS = 400
 """Texts of one source with one label that are learnt from, chosen by chance where there are more."""
@@ -76,13 +76,7 @@ def gather(sources: Sequence[Source], minilm: Path, *, seed: int = SEED) -> list
         for row in source.sample(MOST_ROWS, seed).rows
     ]
     grammar = Grammar(GRAMMAR.read_text(encoding="utf-8"))
-    drawn: tuple[tuple[str, Group, int], ...] = (
-        ("attack_user", "attack", 1),
-        ("attack_data", "planted", 1),
-        ("benign_user", "user", 0),
-        ("benign_data", "document", 0),
-    )
-    for rule, group, label in drawn:
+    for rule, group, label in KINDS:
         texts += [(f"grammar {rule}", -1, group, label, text) for text in grammar.draw(rule, DRAWN, seed)]
     chance = random.Random(seed)
     examples = []
@@ -147,7 +141,7 @@ def fit(folder: Path, examples: Sequence[Example], below: Sequence[Tensor], say:
         each = functional.binary_cross_entropy_with_logits(odds, truth, reduction="none")
         loss = (each * weights[batch]).sum(1).mean()
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(encoder.learning(), 1.0)
         optimiser.step()
         schedule.step()

@@ -6,8 +6,19 @@ import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
+
+from tests.evaluation.data import Group
 
 GRAMMAR = Path(__file__).with_name("grammar.txt")
+KINDS: tuple[tuple[str, Group, Literal[0, 1]], ...] = (
+    ("attack_user", "attack", 1),
+    ("attack_data", "planted", 1),
+    ("benign_user", "user", 0),
+    ("benign_data", "document", 0),
+)
+"""The rules that whole texts are drawn from, what these are, and their label."""
+
 _INNERMOST = re.compile(r"\{([^{}|]*(?:\|[^{}|]*)+)\}")
 """A choice without a choice in it. Braces without a bar are text."""
 

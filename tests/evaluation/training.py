@@ -26,7 +26,7 @@ from shared.guards.linear import BUCKETS, LinearModel
 from shared.text.canonical import canonicalise
 from tests.evaluation.data import FOLDS, MISLABELLED, Group, Source
 from tests.evaluation.disguises import hidden
-from tests.evaluation.grammar import GRAMMAR, Grammar
+from tests.evaluation.grammar import GRAMMAR, KINDS, Grammar
 from tests.evaluation.windows import window_buckets
 
 Head = Literal["user", "fetched"]
@@ -99,13 +99,7 @@ def gather(sources: Sequence[Source], *, seed: int = SEED) -> Corpus:
     for source in sources:
         for row in source.sample(MOST_ROWS, seed).rows:
             texts.append((source.name, source.group_of(row), row.label, source.fold, row.text))
-    drawn: tuple[tuple[str, Group, int], ...] = (
-        ("attack_user", "attack", 1),
-        ("attack_data", "planted", 1),
-        ("benign_user", "user", 0),
-        ("benign_data", "document", 0),
-    )
-    for rule, group, label in drawn:
+    for rule, group, label in KINDS:
         texts += [(f"grammar {rule}", group, label, -1, text) for text in grammar.draw(rule, DRAWN, seed)]
     chance = random.Random(seed)
     shuffled = [text for text in texts if chance.random() < SHUFFLED]

@@ -62,7 +62,7 @@ class Judge:
 
 @given(st.lists(TEXTS, min_size=1, max_size=4), st.integers(0, 12), st.sampled_from(["block", "flag"]))
 def test_findings_lie_in_their_texts_and_failures_are_told(texts: list[str], most: int, action: str) -> None:
-    rule = SecondStageRule(mode="enforce", action=action, fail="closed")  # type: ignore[arg-type]
+    rule = SecondStageRule(mode="enforce", action=action, fail="closed")
     model = LinearModel(array("b", bytes(BUCKETS)), 1.0, 0.0)
     models: dict[Channel, LinearModel] = {"user": model, "document": model, "tool": model}
     guard = SecondStageGuard(rule, InjectionPolicy(), [], Judge(most), lambda: models)
