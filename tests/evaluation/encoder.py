@@ -43,7 +43,8 @@ class Layer(nn.Module):
     def forward(self, states: Tensor, bias: Tensor) -> Tensor:
         """``states`` [batch, n, width]; ``bias`` [batch, 1, 1, n] is far below zero where there is no token."""
         batch, length, _ = states.shape
-        query, key, value = self.joined(states).view(batch, length, 3, _HEADS, _WIDTH // _HEADS).permute(2, 0, 3, 1, 4)
+        joined = self.joined(states).view(batch, length, 3, _HEADS, _WIDTH // _HEADS)
+        query, key, value = joined.permute(2, 0, 3, 1, 4).unbind(0)
         weights = torch.softmax(query @ key.transpose(-1, -2) * (_WIDTH / _HEADS) ** -0.5 + bias, -1)
         weights = functional.dropout(weights, _DROPOUT, self.training)
         attended = self.out((weights @ value).transpose(1, 2).reshape(batch, length, _WIDTH))

@@ -145,7 +145,7 @@ def fit(folder: Path, examples: Sequence[Example], below: Sequence[Tensor], say:
         torch.nn.utils.clip_grad_norm_(encoder.learning(), 1.0)
         optimiser.step()
         schedule.step()
-        loss_so_far = 0.98 * loss_so_far + 0.02 * float(loss) if step else float(loss)
+        loss_so_far = 0.98 * loss_so_far + 0.02 * loss.item() if step else loss.item()
         if step % 50 == 0:
             say(f"step {step} of {len(batches)}, loss {loss_so_far:.3f}")
     return encoder
