@@ -8,6 +8,7 @@ import pytest
 import urllib3
 
 from tests.support.raw_http import exchange, request_bytes
+from tests.support.stack import LocalStack
 
 HTTP = urllib3.PoolManager(retries=False)
 ORIGIN = "https://app.example.com"
@@ -184,8 +185,11 @@ def test_an_answer_does_not_wait_for_a_body_that_never_comes(open_stack):
     assert (answer.status, answer.code) == (401, "missing_credentials")
 
 
-def test_refusals_that_cost_no_limit_are_capped_too(stack):
-    statuses = {chat(stack, model="nope").status for _ in range(650)}
+def test_refusals_that_cost_no_limit_are_capped_too(tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("identity: { unauthenticated_per_minute: 60 }\n")
+    with LocalStack(tmp_path / "home", policy=policy) as stack:
+        statuses = {chat(stack, model="nope").status for _ in range(120)}
     assert statuses == {404, 429}
 
 

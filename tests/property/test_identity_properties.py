@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from shared.identity.addresses import AddressCap, client_address
 from shared.identity.api_keys import ApiKeys
 from shared.identity.base64url import base64url_decode, base64url_encode
 from shared.identity.expiring import ExpiringSet
-from shared.identity.jws import read_key_set
+from shared.identity.jws import PublicKey, read_key_set
 from shared.identity.tokens import Trust, parse_token, verify_token
 from tests.support.issuer import SigningKey, signing_key
 from tests.support.key_store import CountedDocuments, VersionedPepper
@@ -87,6 +87,9 @@ class KnownKeys:
     def __init__(self) -> None:
         self.keys = read_key_set(json.dumps({"keys": [key.jwk() for key in KEYS]}).encode())
         self.find = self.keys.find
+
+    def only(self, algorithm: str, suits: Callable[[PublicKey], bool]) -> PublicKey | None:
+        return self.keys.only(algorithm)
 
 
 TRUST = Trust({SOUND["iss"]}, "wardgate", {key.algorithm for key in KEYS}, KnownKeys())
