@@ -36,6 +36,8 @@ _ENOUGH = 16
 
 _SMUGGLED_SCORE = 0.9
 
+_FETCHED: frozenset[Channel] = frozenset({"document", "tool"})
+
 
 class Sign(Struct, frozen=True):
     """A rule that matched."""
@@ -105,7 +107,7 @@ class _Group(Struct, frozen=True):
     rules: RuleSet
     of: dict[str, InjectionRule]
     reads: str
-    channels: frozenset[str] | None
+    channels: frozenset[Channel] | None
     """Where they say enough; None: everywhere."""
 
     other_scripts: bool
@@ -114,18 +116,16 @@ class _Group(Struct, frozen=True):
 
 def _groups(rules: Sequence[InjectionRule]) -> Iterator[_Group]:
     """Those that say enough everywhere, and those that do in documents only; and apart those that tell capitals."""
-    for channels, capitals in product((None, frozenset({"document", "tool"})), (False, True)):
-        some = [
-            rule
-            for rule in rules
-            if (rule.score_in("user") >= THRESHOLD) == (channels is None) and tells_capitals(rule.pattern) == capitals
-        ]
-        if some:
+    alike: dict[tuple[bool, bool], list[InjectionRule]] = {}
+    for rule in rules:
+        alike.setdefault((rule.score_in("user") >= THRESHOLD, tells_capitals(rule.pattern)), []).append(rule)
+    for everywhere, capitals in product((True, False), (False, True)):
+        if some := alike.get((everywhere, capitals)):
             yield _Group(
                 shipped(tuple(some), bytewise=all(rule.pattern.isascii() for rule in some)),
                 {rule.id: rule for rule in some},
                 some[0].reads,
-                channels,
+                None if everywhere else _FETCHED,
                 not any(rule.pattern.isascii() for rule in some),
             )
 

@@ -79,13 +79,13 @@ class Planted:
         return self.encoded.lower()
 
 
-_CAPITALS = re.compile(r"(?:\\.|[^A-Z])*+[A-Z]|.*\(\?-i", re.DOTALL)
-"""A capital, but for one after a backslash, or what asks for letters as they are written."""
+_CLASS = re.compile(r"\\.", re.DOTALL)
+_CAPITAL = re.compile("[A-Z]")
 
 
 def tells_capitals(pattern: str) -> bool:
-    """Whether ``pattern`` may tell capitals from small letters, or is written with some."""
-    return _CAPITALS.match(pattern) is not None
+    """Whether ``pattern`` may tell capitals from small letters, or is written with some, classes as ``\\S`` aside."""
+    return "(?-i" in pattern or _CAPITAL.search(_CLASS.sub("", pattern)) is not None
 
 
 class RuleSet:
@@ -99,7 +99,7 @@ class RuleSet:
         bytewise: Read UTF-8 byte by byte, which makes the automaton a fraction as large. For patterns that name
             ASCII only: what they exclude, as ``[^ ]``, then stands for a part of a character, so matches are
             widened to whole ones.
-        later: Read the patterns now, and make their automaton when a text first comes; see ``shipped``.
+        later: Read the patterns when a text first comes, and not now; see ``shipped``.
 
     Raises:
         ValueError: A pattern is not RE2, or the set does not find what was planted.
@@ -110,16 +110,7 @@ class RuleSet:
         self.width = max((rule.width for rule in rules), default=0)
         self._patterns: dict[int, Any] = {}
         self._bytewise = bytewise
-        self._small = bytewise and not any(tells_capitals(rule.pattern) for rule in rules)
-        options = self._options()
-        options.max_mem = _SET_MEMORY
-        self._set = re2.Set.SearchSet(options)
-        try:
-            for rule in self.rules:
-                self._set.Add(rule.pattern.encode())
-        except re2.error as error:
-            raise ValueError(f"a rule does not compile on RE2: {error}") from error
-        self._planted = self._set.Add(_PLANTED)
+        self._planted = len(self.rules)
         if later:
             self._compiled: Callable[[], Any] = Later(self._compile)
         else:
@@ -127,14 +118,28 @@ class RuleSet:
             self._compiled = lambda: compiled
 
     def _compile(self) -> Any:
+        options = self._options()
+        options.max_mem = _SET_MEMORY
+        compiled = re2.Set.SearchSet(options)
         try:
-            self._set.Compile()
+            for rule in self.rules:
+                compiled.Add(rule.pattern.encode())
+        except re2.error as error:
+            raise ValueError(f"a rule does not compile on RE2: {error}") from error
+        compiled.Add(_PLANTED)
+        try:
+            compiled.Compile()
         except re2.error as error:
             raise ValueError(f"rules do not compile together on RE2: {error}") from error
-        found = self._set.Match(_PLANTED)
+        found = compiled.Match(_PLANTED)
         if not found or self._planted not in found:
             raise ValueError("the rule set does not find what was planted")
-        return self._set
+        return compiled
+
+    @cached_property
+    def _small(self) -> bool:
+        """Whether it reads a text in small letters."""
+        return self._bytewise and not any(tells_capitals(rule.pattern) for rule in self.rules)
 
     def matches_any(self, text: str) -> bool:
         """Whether any rule matches anywhere in ``text``."""
@@ -217,9 +222,9 @@ class RuleSet:
 
 @cache
 def shipped(rules: tuple[Rule, ...], *, bytewise: bool = False) -> RuleSet:
-    """The set of rules that ship with Wardgate: one for all pipelines, and compiled when a text first comes.
+    """The set of rules that ship with Wardgate: one for all pipelines, and read and compiled when a text first comes.
 
-    Not for a policy's own rules: how large those get, a start must see.
+    Not for a policy's own rules: whether those are RE2, and how large they get, a start must see.
     """
     return RuleSet(rules, bytewise=bytewise, later=True)
 

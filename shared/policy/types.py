@@ -3,8 +3,7 @@
 Every field has a safe default; unknown fields are refused with their path.
 """
 
-from __future__ import annotations
-
+# Annotations are objects here and no text, which msgspec would have to evaluate one by one at every start.
 from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any, ClassVar, Literal, cast, get_args
@@ -237,7 +236,7 @@ class InjectionPolicy(GuardRule, frozen=True):
 
     thresholds: Thresholds = field(default_factory=Thresholds)
 
-    def always_refuses(self, allow: Sequence[AllowedPhrase]) -> bool:
+    def always_refuses(self, allow: "Sequence[AllowedPhrase]") -> bool:
         """Whether a request in which it finds something never goes on, nor one that it could not look at."""
         blocks = self.mode == "enforce" and self.action == "block" and self.fail == "closed"
         return blocks and not any("injection" in phrase.guards for phrase in allow)

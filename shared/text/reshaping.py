@@ -42,10 +42,19 @@ _LETTERS_A_WORD = 3
 """So many words in a run have more letters each, or they are none: each that is found costs time, and a character may
 stand for a word of two letters."""
 
-_IN_DIGITS = {word.translate(_ONE_FOR_L): word for word in sorted(VOCABULARY)}
-_IN_ORDER = {(word[0], word[-1], "".join(sorted(word[1:-1]))): word for word in sorted(VOCABULARY) if len(word) > 3}
-
 _Edit = tuple[int, int, str]
+
+
+@Later
+def _in_digits() -> dict[str, str]:
+    """Words by what is left of them when a 1 may be either letter."""
+    return {word.translate(_ONE_FOR_L): word for word in sorted(VOCABULARY)}
+
+
+@Later
+def _scrambled() -> dict[tuple[str, str, str], str]:
+    """Words by their first letter, their last, and those between in alphabetical order."""
+    return {(word[0], word[-1], "".join(sorted(word[1:-1]))): word for word in sorted(VOCABULARY) if len(word) > 3}
 
 
 @Later
@@ -136,7 +145,7 @@ def _spelt(text: str) -> Iterator[_Edit]:
 def _letters(token: str) -> str:
     stem = token.rstrip("!|+")
     spelt = stem.translate(_LEET)
-    meant = _IN_DIGITS.get(spelt.lower().translate(_ONE_FOR_L))
+    meant = _in_digits().get(spelt.lower().translate(_ONE_FOR_L))
     if meant is None:
         meant = spelt if _LATIN.search(stem) else stem
     return meant + token[len(stem) :]
@@ -146,7 +155,7 @@ def _in_order(text: str) -> Iterator[_Edit]:
     """Words whose inner letters are in disorder."""
     for found in _LONG.finditer(text):
         word = found.group().lower()
-        meant = _IN_ORDER.get((word[0], word[-1], "".join(sorted(word[1:-1]))))
+        meant = _scrambled().get((word[0], word[-1], "".join(sorted(word[1:-1]))))
         if meant is not None and word not in VOCABULARY:
             yield *found.span(), meant
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -47,30 +47,33 @@ _ROT13 = str.maketrans(_LOWER + _LOWER.upper(), _LOWER[13:] + _LOWER[:13] + _LOW
 SCRAMBLED = frozenset(word for word in WORDS if len(word) >= 5 and word != "context")
 """Words long enough to be told when their inner letters are in disorder, but for one that "content" comes close to."""
 
-SCRAMBLED_PATTERN = rf"\b(?:{'|'.join(sorted(map(_scrambled, SCRAMBLED)))})\b"
-
 _TURNED = ORDERS | {word for word in PARTICLES if len(word) > 3} | {"and", "the", "you"}
 """Of short words only those that are no words the other way round."""
 
-_PATTERNS = (
-    {
-        "typos": SCRAMBLED_PATTERN,
+
+def _words() -> dict[str, str]:
+    return {
+        "typos": rf"\b(?:{'|'.join(sorted(map(_scrambled, SCRAMBLED)))})\b",
         "rot13": rf"\b(?:{_shifted(_TURNED)})\b",
         "reversed": rf"\b(?:{_turned(_TURNED)})\b|{_turned(OTHER_SCRIPTS)}",
-    },
-    {
+    }
+
+
+_PATTERNS: tuple[Callable[[], Mapping[str, str]], ...] = (
+    _words,
+    lambda: {
         "url": r"%[0-9a-f]{2}|(?:=[0-9A-F]{2}){3}",
         "entity": r"&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,30});",
         "escape": r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|u\{[0-9a-f]{1,6}\}|[0-3][0-7]{2})",
         "leet": r"[a-z][013457@$!|+]{1,2}[a-z]|(?:^|[^a-z0-9])[013457@$!|+]{1,2}[a-z]{2}",
         "noise": r"[a-z](?:[*`~^|\\]{1,4}|__|</?[a-z][^<>]*>|<!--|\[\]|\(\)|\{\}|[\"'] ?[+.] ?[\"'])[a-z]",
     },
-    {
+    lambda: {
         "base64": r"[A-Za-z0-9+/_-]{16}|[A-Za-z0-9+/]{7}=",
         "base32": r"(?-i:[A-Z2-7]{16})",
         "glued": r"[a-z]{16}",
     },
-    {
+    lambda: {
         "hex": r"(?:(?:0x)?[0-9a-f]{2}[ ,:;\n-]{0,2}){8}",
         "binary": r"(?:[01]{8}[ ,\n]{0,2}){5}",
         "decimal": r"(?:[0-9]{2,3}[ ,;]{1,2}){7}[0-9]{2}",
@@ -89,7 +92,8 @@ class _Look(NamedTuple):
     """By index; the planted one is next."""
 
 
-def _compiled(patterns: Mapping[str, str]) -> _Look:
+def _compiled(make: Callable[[], Mapping[str, str]]) -> _Look:
+    patterns = make()
     options = re2.Options()
     options.case_sensitive = False
     options.log_errors = False

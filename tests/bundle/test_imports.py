@@ -113,23 +113,34 @@ def test_how_much_is_loaded_at_start(name, home, empty):
     assert len(more) <= BUDGETS[name][0], sorted(more)
 
 
-_MADE = """
-import sys
+_LOADED = """
+import gc, sys
 from functions_framework import create_app
-create_app(sys.argv[1], sys.argv[2])
+create_app("guard", sys.argv[1])
 from shared.later import _ALL
-print(len(_ALL), sum(bool(each._made) for each in _ALL))
+print(len(_ALL), sum(bool(each._made) for each in _ALL), int(gc.isenabled()), gc.get_freeze_count())
 """
 
 
-def test_what_can_be_made_later_is_not_made_at_start(home):
+@pytest.fixture(scope="module")
+def loaded(home):
     source = ROOT / "functions" / "guard" / "main.py"
     environment = {"PATH": "/usr/bin:/bin", "WARDGATE_ENV": "development", "WARDGATE_HOME": str(home)}
-    command = [sys.executable, "-c", _MADE, "guard", str(source)]
+    command = [sys.executable, "-c", _LOADED, str(source)]
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    there, made = map(int, ran.stdout.splitlines()[-1].split())
+    return list(map(int, ran.stdout.splitlines()[-1].split()))
+
+
+def test_what_can_be_made_later_is_not_made_at_start(loaded):
+    there, made, *_ = loaded
     assert there > 20
     assert made <= 1, "only the suspicious terms, which may be the policy's own"
+
+
+def test_garbage_is_looked_for_once_all_is_loaded_and_not_in_that(loaded):
+    *_, enabled, frozen = loaded
+    assert enabled
+    assert frozen > 10_000
 
 
 @pytest.mark.parametrize("name", BUDGETS)
