@@ -1,6 +1,8 @@
 """Runs a module as one process of the stack that never outlives the supervisor.
 
-    python -m shared.local.child NICENESS MODULE [ARGUMENT …]
+    python -m shared.local.child NICENESS CORE MODULE [ARGUMENT …]
+
+CORE is the number of the processor that all of its threads keep to, or ``any``.
 
 Standard input is a lifeline: a pipe whose other end only the supervisor holds. Its end means that the
 supervisor is gone, however it died, and with it goes this process's whole group. A pipe, since
@@ -17,9 +19,11 @@ import threading
 
 
 def main() -> None:
-    """Lower the priority, tie this process to its supervisor and become the module."""
-    niceness, module, *arguments = sys.argv[1:]
+    """Lower the priority, keep to a core, tie this process to its supervisor and become the module."""
+    niceness, core, module, *arguments = sys.argv[1:]
     os.nice(int(niceness))
+    if core != "any":
+        os.sched_setaffinity(0, {int(core)})
     threading.Thread(target=_end_with_supervisor, name="lifeline", daemon=True).start()
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -29,6 +29,10 @@ class Service:
     """Set on top of the supervisor's own. May hold keys, which an argument list would show to every user."""
 
     niceness: int = 0
+    one_core: bool = False
+    """Whether it keeps to one core, as where it is deployed. Threads that share Python's lock gain nothing by a second
+    one, and lose each time that they let go of the lock: one on another core wakes up for it, mostly in vain."""
+
     sink: bool = False
     """Whether events are delivered to it; a sink ends after the others, so that it gets their last events."""
 
@@ -48,7 +52,7 @@ class Process:
         with log.open("ab") as output:
             self._popen = subprocess.Popen(  # noqa: S603  # our own modules
                 [
-                    *(sys.executable, "-m", "shared.local.child", str(service.niceness)),
+                    *(sys.executable, "-m", "shared.local.child", str(service.niceness), _core(service)),
                     *(service.module, *service.arguments),
                 ],
                 env={**os.environ, **service.environment},
@@ -100,3 +104,11 @@ class Process:
         with self.log.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 16_384))
             return log.read().decode("utf-8", "replace").splitlines()[-lines:]
+
+
+def _core(service: Service) -> str:
+    """For ``shared.local.child``. Services with ports side by side get different cores, as far as there are some."""
+    if not service.one_core or not hasattr(os, "sched_getaffinity"):  # which only Linux has
+        return "any"
+    cores = sorted(os.sched_getaffinity(0))
+    return str(cores[service.port % len(cores)]) if len(cores) > 1 else "any"

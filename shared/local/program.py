@@ -1,6 +1,6 @@
 """Runs a program that is not Python's as one process of the stack.
 
-    python -m shared.local.child NICENESS shared.local.program PROGRAM [ARGUMENT …]
+    python -m shared.local.child NICENESS CORE shared.local.program PROGRAM [ARGUMENT …]
 
 ``shared.local.child`` needs a Python process that holds the lifeline; the program is a child in its process group,
 and so ends with it in every case.

@@ -176,8 +176,8 @@ def _services(settings: Settings, port: int, local_model: str | None) -> list[Se
     """What runs, on ``port`` and those after it."""
     served, upstream = _local_model(settings, port + 7) if local_model else ([], {})
     return [
-        _function("guard", port),
-        _function("model", port + 1, environment=upstream),
+        _function("guard", port, one_core=True),
+        _function("model", port + 1, environment=upstream, one_core=True),
         _function("audit_archive", port + 2, niceness=SINK_NICENESS, sink=True),
         _function(_ROTATE, port + 3, niceness=SINK_NICENESS),
         _function("audit_warehouse", port + 4, niceness=SINK_NICENESS, sink=True),
@@ -188,7 +188,13 @@ def _services(settings: Settings, port: int, local_model: str | None) -> list[Se
 
 
 def _function(
-    name: str, port: int, *, environment: dict[str, str] | None = None, niceness: int = 0, sink: bool = False
+    name: str,
+    port: int,
+    *,
+    environment: dict[str, str] | None = None,
+    niceness: int = 0,
+    one_core: bool = False,
+    sink: bool = False,
 ) -> Service:
     source = str(FUNCTIONS / name / "main.py")
     return Service(
@@ -198,6 +204,7 @@ def _function(
         arguments=("--target", name, "--source", source, "--host", HOST, "--port", str(port)),
         environment=environment or {},
         niceness=niceness,
+        one_core=one_core,
         sink=sink,
     )
 

@@ -126,8 +126,13 @@ def start(function: Function, environment: Mapping[str, str], chat: Callable[[st
 
 
 @contextmanager
-def running(function: Function, environment: Mapping[str, str]) -> Iterator[str]:
+def running(function: Function, environment: Mapping[str, str], *, one_core: bool = False) -> Iterator[str]:
     """The function in a process of its own that has answered once; its URL.
+
+    Args:
+        function: What runs.
+        environment: Set on top of this process's.
+        one_core: Whether it keeps to one core, as guard and model do in the local stack.
 
     Raises:
         Refused: It did not start, or answered with an error.
@@ -143,6 +148,8 @@ def running(function: Function, environment: Mapping[str, str]) -> Iterator[str]
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+    if one_core and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})  # before it has any other thread
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_for_answer(process, function.probe(url))

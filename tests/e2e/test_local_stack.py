@@ -112,6 +112,24 @@ def test_every_function_is_a_process_of_its_own_and_sinks_give_way(default_stack
     assert niceness["guard"] == niceness["model"] < min(behind) == max(behind)
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="this machine has one core")
+def test_guard_and_model_keep_to_a_core_each(default_stack):
+    guard, guards = cores_of(default_stack, "guard")
+    model, models = cores_of(default_stack, "model")
+    assert (len(guard), len(model)) == (1, 1)
+    assert guard != model
+    assert guards == [guard]
+    assert models == [model]
+    for name in FUNCTIONS[2:]:
+        assert cores_of(default_stack, name)[0] == os.sched_getaffinity(0)
+
+
+def cores_of(stack, name):
+    """Where the master of a function may run, and where its workers may."""
+    master, workers = group_of(stack, name)
+    return os.sched_getaffinity(master), [os.sched_getaffinity(pid) for pid in workers]
+
+
 def test_an_answer_reaches_the_archive(stack):
     request_id = chat(stack).headers["x-request-id"]
     archive = stack.home / "objects" / "archive"
