@@ -107,7 +107,7 @@ class Process:
 
 
 def _core(service: Service) -> str:
-    """For ``shared.local.child``. Services with ports side by side get different cores, as far as there are some."""
+    """For ``shared.local.child``. By the port, so that stacks side by side do not all meet on one core."""
     if not service.one_core or not hasattr(os, "sched_getaffinity"):  # which only Linux has
         return "any"
     cores = sorted(os.sched_getaffinity(0))

@@ -177,7 +177,7 @@ def _services(settings: Settings, port: int, local_model: str | None) -> list[Se
     served, upstream = _local_model(settings, port + 7) if local_model else ([], {})
     return [
         _function("guard", port, one_core=True),
-        _function("model", port + 1, environment=upstream, one_core=True),
+        _function("model", port + 1, environment=upstream),  # free to run where guard does not
         _function("audit_archive", port + 2, niceness=SINK_NICENESS, sink=True),
         _function(_ROTATE, port + 3, niceness=SINK_NICENESS),
         _function("audit_warehouse", port + 4, niceness=SINK_NICENESS, sink=True),

@@ -132,7 +132,7 @@ def running(function: Function, environment: Mapping[str, str], *, one_core: boo
     Args:
         function: What runs.
         environment: Set on top of this process's.
-        one_core: Whether it keeps to one core, as guard and model do in the local stack.
+        one_core: Whether it keeps to one core, as guard does in the local stack.
 
     Raises:
         Refused: It did not start, or answered with an error.
