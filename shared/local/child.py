@@ -16,6 +16,7 @@ import runpy
 import signal
 import sys
 import threading
+from contextlib import suppress
 
 
 def main() -> None:
@@ -23,7 +24,8 @@ def main() -> None:
     niceness, core, module, *arguments = sys.argv[1:]
     os.nice(int(niceness))
     if core != "any":
-        os.sched_setaffinity(0, {int(core)})
+        with suppress(OSError):  # some sandboxes refuse, and all works without
+            os.sched_setaffinity(0, {int(core)})
     threading.Thread(target=_end_with_supervisor, name="lifeline", daemon=True).start()
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
