@@ -51,11 +51,7 @@ class Sign(Struct, frozen=True):
 
 
 class InjectionRules:
-    """The rules, compiled.
-
-    Raises:
-        ValueError: A rule does not compile.
-    """
+    """The rules, in groups that are compiled when a text first comes."""
 
     def __init__(self, together: Sequence[Sequence[InjectionRule]] = TOGETHER) -> None:
         self._groups = [group for rules in together for group in _groups(rules)]

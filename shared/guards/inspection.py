@@ -29,6 +29,7 @@ from shared.guards.port import (
 )
 from shared.guards.redaction import settled
 from shared.guards.reviewer import Interrupted, Reviewer
+from shared.later import NotMade
 from shared.models.wire import ChatCompletion, ChatRequest, Choice
 from shared.policy.types import GuardMode
 from shared.text.canonical import Text
@@ -180,7 +181,7 @@ class Scan:
         try:
             return look()
         except Exception as error:  # the one boundary: what a guard's own fault means is for the policy to say
-            self.faults[armed.name] = type(error).__name__
+            self.faults[armed.name] = type(error.__cause__ if isinstance(error, NotMade) else error).__name__
             return ()
 
     def saw(self, guards: Iterable[Armed[Any]], count: int) -> None:

@@ -84,9 +84,6 @@ class SensitiveGuard:
         candidates: How many of one rule are looked at in one prompt. If there are more, all that follows counts as one
             value, so that nothing is let pass that was not looked at.
         reach: What the guard holds back; its context is ``CONTEXT``.
-
-    Raises:
-        ValueError: A pattern is not RE2.
     """
 
     directions = frozenset({"input", "output"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -30,8 +31,8 @@ class Service:
 
     niceness: int = 0
     one_core: bool = False
-    """Whether it keeps to one core, as where it is deployed. Threads that share Python's lock gain nothing by a second
-    one, and lose each time that they let go of the lock: one on another core wakes up for it, mostly in vain."""
+    """Whether it keeps to one core. Threads that share Python's lock lose on several: each time that one lets go of the
+    lock, another wakes up for it on another core, mostly in vain."""
 
     sink: bool = False
     """Whether events are delivered to it; a sink ends after the others, so that it gets their last events."""
@@ -107,8 +108,11 @@ class Process:
 
 
 def _core(service: Service) -> str:
-    """For ``shared.local.child``. By the port, so that stacks side by side do not all meet on one core."""
+    """For ``shared.local.child``: some core, so that stacks side by side do not all meet on one."""
     if not service.one_core or not hasattr(os, "sched_getaffinity"):  # which only Linux has
         return "any"
-    cores = sorted(os.sched_getaffinity(0))
-    return str(cores[service.port % len(cores)]) if len(cores) > 1 else "any"
+    try:
+        cores = sorted(os.sched_getaffinity(0))
+    except OSError:  # some sandboxes refuse
+        return "any"
+    return str(random.choice(cores)) if len(cores) > 1 else "any"  # noqa: S311  # spreads load, keeps no secret

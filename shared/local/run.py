@@ -22,6 +22,7 @@ from shared.local.processes import HOST, Process, Service
 from shared.local.schedule import Schedule
 from shared.local.stack import Signals, Stack, StackFailed, Stopped, check_ports
 from shared.policy import load_policy
+from shared.policy.types import PolicyFile
 from shared.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ def main(signals: Signals, arguments: Sequence[str] | None = None) -> int:
     try:
         emulation = _emulation() if options.emulators else None
         settings = _settings(options.port, emulation)
-        load_policy(settings.policy)
-        services = _services(settings, options.port, options.local_model)
+        policy = load_policy(settings.policy).file
+        services = _services(settings, policy, options.port, options.local_model)
         with only_stack_of(settings.home):
             check_ports(services)
             return _run(services, settings, signals, emulation)
@@ -172,12 +173,13 @@ def _settings(port: int, emulation: Emulation | None) -> Settings:
     return load_settings()
 
 
-def _services(settings: Settings, port: int, local_model: str | None) -> list[Service]:
+def _services(settings: Settings, policy: PolicyFile, port: int, local_model: str | None) -> list[Service]:
     """What runs, on ``port`` and those after it."""
     served, upstream = _local_model(settings, port + 7) if local_model else ([], {})
     return [
-        _function("guard", port, one_core=True),
-        _function("model", port + 1, environment=upstream),  # free to run where guard does not
+        # The encoder of the second stage works outside Python's lock, and so on as many cores as there are.
+        _function("guard", port, one_core=not _has_second_stage(policy)),
+        _function("model", port + 1, environment=upstream),
         _function("audit_archive", port + 2, niceness=SINK_NICENESS, sink=True),
         _function(_ROTATE, port + 3, niceness=SINK_NICENESS),
         _function("audit_warehouse", port + 4, niceness=SINK_NICENESS, sink=True),
@@ -185,6 +187,12 @@ def _services(settings: Settings, port: int, local_model: str | None) -> list[Se
         _function(_SEAL, port + 6, niceness=SINK_NICENESS),
         *served,
     ]
+
+
+def _has_second_stage(policy: PolicyFile) -> bool:
+    """Whether it is on for anybody."""
+    guards = (policy.guards, *(tenant.guards for tenant in policy.tenants.values()))
+    return any(each.second_stage.mode != "off" for each in guards)
 
 
 def _function(

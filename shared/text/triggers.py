@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -59,21 +59,20 @@ def _words() -> dict[str, str]:
     }
 
 
-_PATTERNS: tuple[Callable[[], Mapping[str, str]], ...] = (
-    _words,
-    lambda: {
+_SIGNS: tuple[dict[str, str], ...] = (
+    {
         "url": r"%[0-9a-f]{2}|(?:=[0-9A-F]{2}){3}",
         "entity": r"&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,30});",
         "escape": r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|u\{[0-9a-f]{1,6}\}|[0-3][0-7]{2})",
         "leet": r"[a-z][013457@$!|+]{1,2}[a-z]|(?:^|[^a-z0-9])[013457@$!|+]{1,2}[a-z]{2}",
         "noise": r"[a-z](?:[*`~^|\\]{1,4}|__|</?[a-z][^<>]*>|<!--|\[\]|\(\)|\{\}|[\"'] ?[+.] ?[\"'])[a-z]",
     },
-    lambda: {
+    {
         "base64": r"[A-Za-z0-9+/_-]{16}|[A-Za-z0-9+/]{7}=",
         "base32": r"(?-i:[A-Z2-7]{16})",
         "glued": r"[a-z]{16}",
     },
-    lambda: {
+    {
         "hex": r"(?:(?:0x)?[0-9a-f]{2}[ ,:;\n-]{0,2}){8}",
         "binary": r"(?:[01]{8}[ ,\n]{0,2}){5}",
         "decimal": r"(?:[0-9]{2,3}[ ,;]{1,2}){7}[0-9]{2}",
@@ -92,8 +91,7 @@ class _Look(NamedTuple):
     """By index; the planted one is next."""
 
 
-def _compiled(make: Callable[[], Mapping[str, str]]) -> _Look:
-    patterns = make()
+def _compiled(patterns: Mapping[str, str]) -> _Look:
     options = re2.Options()
     options.case_sensitive = False
     options.log_errors = False
@@ -107,7 +105,7 @@ def _compiled(make: Callable[[], Mapping[str, str]]) -> _Look:
     return _Look(compiled, tuple(patterns))
 
 
-_LOOKS = tuple(Later(partial(_compiled, patterns)) for patterns in _PATTERNS)
+_LOOKS = (Later(lambda: _compiled(_words())), *(Later(partial(_compiled, signs)) for signs in _SIGNS))
 
 
 def triggered(text: str) -> frozenset[str]:

@@ -6,7 +6,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -23,6 +23,9 @@ _MOST_DIGITS = 21
 
 _MAX_EXACT = 2**53
 """Above it not every integer is a float."""
+
+_MOST_SHOWN = 64
+"""Characters of a caller's own name for a field."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 
@@ -91,15 +94,15 @@ def decode_json(body: bytes, shape: type[T], *, depth: int) -> T:
     except UnicodeDecodeError as error:
         raise BadRequest(f"The body is not UTF-8 (byte {error.start}).", code="invalid_utf8") from None
     try:
-        tree = json.loads(
-            text, object_pairs_hook=_unique, parse_int=_integer, parse_float=_finite, parse_constant=_no_constant
-        )
+        tree = _parse(text)
     except json.JSONDecodeError as error:
         raise BadRequest(
             f"The body is not JSON: {error.msg} (line {error.lineno}, column {error.colno}).", code="invalid_json"
         ) from None
     except RecursionError:
         raise _too_deep(depth) from None
+    except BadRequest as refusal:
+        raise _placed(refusal, text) from None
     if body.count(b"[") + body.count(b"{") > depth:
         _check_depth(tree, depth)
     if "\\ud" in text or "\\uD" in text:
@@ -108,6 +111,64 @@ def decode_json(body: bytes, shape: type[T], *, depth: int) -> T:
         return msgspec.convert(tree, shape)
     except msgspec.ValidationError as error:
         raise _named(error) from None
+
+
+_Hook = Callable[[Any], Any]
+
+
+def _parse(text: str, around: Callable[[_Hook], _Hook] = lambda hook: hook) -> Any:
+    """The tree of a JSON text; each hook that may refuse a part of it is wrapped by ``around``."""
+    return json.loads(
+        text,
+        object_pairs_hook=around(_unique),
+        parse_int=around(_integer),
+        parse_float=around(_finite),
+        parse_constant=around(_no_constant),
+    )
+
+
+class _Refused:
+    """Stands in a tree for a part that was refused."""
+
+    def __init__(self, why: BadRequest) -> None:
+        self.why = why
+
+
+def _marking(hook: _Hook) -> _Hook:
+    def marked(part: Any) -> Any:
+        try:
+            return hook(part)
+        except BadRequest as why:
+            return _Refused(why)
+
+    return marked
+
+
+def _placed(refusal: BadRequest, text: str) -> BadRequest:
+    """``refusal`` with the field that it is about. Parsers do not tell their hooks, so ``text`` is read once more."""
+    try:
+        part = _parse(text, _marking)
+    except (json.JSONDecodeError, RecursionError):  # something else is wrong too, further on
+        return refusal
+    path: list[str] = []
+    within = [_steps(part)]
+    while not isinstance(part, _Refused):
+        while (found := next(within[-1], None)) is None:
+            within.pop()
+            path.pop()
+        step, part = found
+        path.append(step)
+        within.append(_steps(part))
+    if part.why.param is not None:
+        path.append(f".{part.why.param}")
+    return BadRequest(part.why.message, code=part.why.code, param="".join(path).lstrip(".") or None)
+
+
+def _steps(value: Any) -> Iterator[tuple[str, Any]]:
+    """The parts of a value, each behind what leads to it."""
+    if isinstance(value, dict):
+        return ((f".{key[:_MOST_SHOWN]}", item) for key, item in value.items())
+    return ((f"[{index}]", item) for index, item in enumerate(value)) if isinstance(value, list) else iter(())
 
 
 def _check_depth(tree: Any, limit: int) -> None:
@@ -136,7 +197,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise BadRequest("A field is given twice in one object.", code="duplicate_key", param=key[:64])
+                raise BadRequest("A field is given twice in one object.", code="duplicate_key", param=key[:_MOST_SHOWN])
             seen.add(key)
     return mapping
 

@@ -148,10 +148,10 @@ def running(function: Function, environment: Mapping[str, str], *, one_core: boo
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    if one_core and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})  # before it has any other thread
     url = f"http://127.0.0.1:{port}"
     try:
+        if one_core and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})  # before it has any other thread
         _wait_for_answer(process, function.probe(url))
         yield url
     finally:

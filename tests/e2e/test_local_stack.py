@@ -112,8 +112,9 @@ def test_every_function_is_a_process_of_its_own_and_sinks_give_way(default_stack
     assert niceness["guard"] == niceness["model"] < min(behind) == max(behind)
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="this machine has one core")
 def test_guard_keeps_to_one_core(default_stack):
+    if len(os.sched_getaffinity(0)) == 1:
+        pytest.skip("this machine has one core")
     guard, guards = cores_of(default_stack, "guard")
     assert len(guard) == 1
     assert guards == [guard]

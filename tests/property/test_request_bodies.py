@@ -1,6 +1,7 @@
 """No body, however odd, gets past the reader as anything but a request or a precise 4xx."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -92,6 +93,42 @@ def test_the_offending_field_is_named(change: dict[str, object], code: str, para
 )
 def test_what_parsers_disagree_on_is_refused(body: str | bytes, code: str) -> None:
     assert refuse(body).code == code
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "param"),
+    [
+        ('{"seed": 1e999}', "invalid_json", "seed"),
+        ('{"a": [[1, 2], {"b": [0, -Infinity]}]}', "invalid_json", "a[1].b[1]"),
+        ('[{"role": 1}, {"role": 1, "role": 2}]', "duplicate_key", "[1].role"),
+        ('{"messages": [{"x": {"role": NaN, "role": 2}}]}', "duplicate_key", "messages[0].x.role"),
+        ("NaN", "invalid_json", None),
+        ('{"a": NaN, "b"}', "invalid_json", None),
+        (f'{{"{"k" * 100}": NaN}}', "invalid_json", "k" * 64),
+    ],
+)
+def test_where_such_a_part_stands_is_told(body: str, code: str, param: str | None) -> None:
+    error = refuse(body)
+    assert (error.code, error.param) == (code, param)
+
+
+@given(
+    st.recursive(
+        st.just(0),
+        lambda inner: (
+            st.lists(inner, min_size=1, max_size=4)
+            | st.dictionaries(st.text("abc", min_size=1, max_size=3), inner, min_size=1, max_size=4)
+        ),
+    )
+)
+def test_the_first_of_such_parts_is_told(tree: Any) -> None:
+    place, part = "", tree
+    while part != 0:
+        step = next(iter(part)) if isinstance(part, dict) else 0
+        place += f".{step}" if isinstance(part, dict) else "[0]"
+        part = part[step]
+    body = json.dumps(tree).replace("0", "1e999")
+    assert refuse(body).param == (place.lstrip(".") or None)
 
 
 def test_a_pair_of_surrogates_is_a_character() -> None:
