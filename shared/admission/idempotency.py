@@ -25,10 +25,9 @@ import hmac
 import os
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
@@ -37,9 +36,13 @@ from shared.clock import Clock
 from shared.discreet import Discreet
 from shared.errors import BadRequest, Conflict, PreconditionFailed, StoreError
 from shared.identity.caller import Caller
+from shared.later import Later
 from shared.stores.documents import Delete, Document, DocumentStore, Write
 from shared.stores.secrets import Secret
 from shared.web.log import log
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 COLLECTION = "idempotency"
 MAX_ANSWER_BYTES = 256 * 1024
@@ -252,6 +255,13 @@ def _kept_from(now: int) -> datetime:
     return datetime.fromtimestamp(now // _SECOND + KEPT_SECONDS, UTC)
 
 
+@Later
+def _aes_gcm() -> type[AESGCM]:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # few callers send a key
+
+    return AESGCM
+
+
 def _path(caller: Caller, key: str) -> str:
     identity = f"{caller.key_id}\0{key}"
     return f"{COLLECTION}/{hashlib.sha256(identity.encode()).hexdigest()[:40]}"
@@ -273,7 +283,7 @@ def _seal(handle: Handle, stored: StoredAnswer) -> bytes:
     nonce = os.urandom(_NONCE_BYTES)
     context = _context(handle.path, stored.status, stored.content_type)
     # The receipt is sealed too, since it holds a digest of the answer; a compact JWS has no line break.
-    return nonce + AESGCM(handle.keys.seal).encrypt(nonce, stored.receipt.encode() + b"\n" + stored.body, context)
+    return nonce + _aes_gcm()(handle.keys.seal).encrypt(nonce, stored.receipt.encode() + b"\n" + stored.body, context)
 
 
 def _unseal(found: Document, keys: _Keys) -> StoredAnswer | None:
@@ -283,7 +293,7 @@ def _unseal(found: Document, keys: _Keys) -> StoredAnswer | None:
         return None
     status, content_type = found.fields["status"], found.fields["content_type"]
     try:
-        plain = AESGCM(keys.seal).decrypt(
+        plain = _aes_gcm()(keys.seal).decrypt(
             sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _context(found.path, status, content_type)
         )
     except InvalidTag:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import msgspec
@@ -20,8 +21,6 @@ from shared.guards.inspection import AnswerInspection, Armed, Inspection, Reques
 from shared.guards.links import LinkGuard
 from shared.guards.markup import MarkupGuard
 from shared.guards.masking import Masks
-from shared.guards.model_armor import model_armor_guard
-from shared.guards.moderation import ModerationGuard
 from shared.guards.output import OutputGuard
 from shared.guards.parts import Part, Parts, answer_parts, canonical_text, request_parts, with_texts
 from shared.guards.pii import pii_guard
@@ -30,7 +29,6 @@ from shared.guards.prompt_leak import PromptLeakGuard
 from shared.guards.redaction import rewrite, without_secrets
 from shared.guards.reviewer import Reviewer
 from shared.guards.schema import SchemaGuard
-from shared.guards.second_stage import second_stage_guard
 from shared.guards.secrets import secrets_guard
 from shared.guards.sizes import check_sizes
 from shared.guards.suspicious import suspicious_guard
@@ -58,11 +56,16 @@ class TextGuard(msgspec.Struct, frozen=True):
     """Other fields of the policy's ``guards`` that it must know."""
 
 
+def _from(module: str, name: str) -> Callable[..., AnyTextGuard | None]:
+    """What makes a guard that few policies switch on, so that only their starts read its module."""
+    return lambda *rules: getattr(import_module(f"shared.guards.{module}"), name)(*rules)
+
+
 _PROMPTS, _ANSWERS, _BOTH = frozenset({"input"}), frozenset({"output"}), frozenset({"input", "output"})
 
 TEXT_GUARDS = (
     TextGuard("injection", _PROMPTS, injection_guard),
-    TextGuard("second_stage", _PROMPTS, second_stage_guard, beside=("injection", "allow")),
+    TextGuard("second_stage", _PROMPTS, _from("second_stage", "second_stage_guard"), beside=("injection", "allow")),
     TextGuard("suspicious", _BOTH, suspicious_guard),
     TextGuard("secrets", _BOTH, secrets_guard),
     TextGuard("pii", _BOTH, pii_guard),
@@ -72,8 +75,8 @@ TEXT_GUARDS = (
     TextGuard("prompt_leak", _ANSWERS, PromptLeakGuard),
     TextGuard("topics", _BOTH, topic_guard),
     TextGuard("grounding", _ANSWERS, GroundingGuard),
-    TextGuard("moderation", _BOTH, ModerationGuard),
-    TextGuard("model_armor", _BOTH, model_armor_guard),
+    TextGuard("moderation", _BOTH, _from("moderation", "ModerationGuard")),
+    TextGuard("model_armor", _BOTH, _from("model_armor", "model_armor_guard")),
 )
 """In the order in which they run and are reported."""
 

@@ -10,8 +10,10 @@ import binascii
 import html
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from urllib.parse import unquote_to_bytes
 
+from shared.later import Later
 from shared.text.hidden import any_hidden
 from shared.text.scanning import image, scanner
 from shared.text.views import View, edited
@@ -58,14 +60,14 @@ def _edits(places: Iterable[tuple[int, int]], read: Callable[[str], str | None],
 
 def _short(pattern: str) -> _Finder:
     """Where short codes stand, each of which begins with a sign of its own."""
-    compiled = re.compile(pattern)
-    return lambda text: [found.span() for found in compiled.finditer(text)]
+    compiled = Later(partial(re.compile, pattern))
+    return lambda text: [found.span() for found in compiled().finditer(text)]
 
 
 def _long(pattern: str) -> _Finder:
     """Where long codes stand, which look like words to begin with: seldom there, and dear to search for with ``re``."""
-    compiled = scanner(pattern)
-    return lambda text: [found.span() for found in compiled.finditer(image(text))]
+    compiled = Later(partial(scanner, pattern))
+    return lambda text: [found.span() for found in compiled().finditer(image(text))]
 
 
 def as_text(raw: bytes) -> str | None:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import partial
 
+from shared.later import Later
 from shared.text.confusables import ASCII, LOOKALIKES
 from shared.text.hidden import any_hidden
 from shared.text.views import Edit, Edited, View
@@ -35,7 +37,9 @@ _SPELT = {  # й and ё stand for themselves, since they are letters of their ow
 }  # fmt: skip
 """What Unicode's data leaves as it is, and readers do not."""
 
-_MARKS = re.compile("[\u0300-\u036f\u0483-\u0489\u064b-\u065f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
+_MARKS = Later(
+    partial(re.compile, "[\u0300-\u036f\u0483-\u0489\u064b-\u065f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
+)
 _MARKED_SCRIPTS = "\u0530"
 """Latin, Greek and Cyrillic lie before it: their letters keep their meaning without marks, others' may not."""
 
@@ -46,15 +50,18 @@ _LOOSE = _STRICT | str.maketrans("вгкмнптьαβγεηικνρτυχω", "
 _NOT_ASCII = re.compile("[^\x00-\x7f]+(?:[\x00-\x7f][^\x00-\x7f]+)*+")
 """And what stands alone between two such runs, as blanks do: few long runs cost less than many short ones."""
 
-_MAY_MEAN_LATIN = sorted(letter for letter in map(chr, _LOOSE) if letter.isalnum())
-_RARE = [letter for letter in _MAY_MEAN_LATIN if letter > "\uffff"]
-_LOOKALIKE = re.compile(rf"[{''.join(_MAY_MEAN_LATIN[: -len(_RARE)])}{_RARE[0]}-{_RARE[-1]}](?<=[^\W_])")
-"""A letter that may be one, of which the rare ones are a range here: ``re`` would try each of them for every letter."""
-
 _REST = re.compile(r"[^\W_]*+")
 """Of a word."""
 
 _LATIN = re.compile("[A-Za-z]")
+
+
+@Later
+def _lookalike() -> re.Pattern[str]:
+    """A letter that may be one, of which the rare ones are a range: ``re`` would try each of them for every letter."""
+    letters = sorted(letter for letter in map(chr, _LOOSE) if letter.isalnum())
+    rare = [letter for letter in letters if letter > "\uffff"]
+    return re.compile(rf"[{''.join(letters[: -len(rare)])}{rare[0]}-{rare[-1]}](?<=[^\W_])")
 
 
 class _Spellings(dict[int, str]):
@@ -96,7 +103,7 @@ def _without_lookalikes(text: str) -> str:
     """``text`` with the words that hold lookalikes read as what they are meant for; no other word is looked at."""
     pieces: list[str] = []
     at = 0
-    while (found := _LOOKALIKE.search(text, at)) is not None:
+    while (found := _lookalike().search(text, at)) is not None:
         start, end = found.span()
         while start > at and text[start - 1].isalnum():
             start -= 1
@@ -129,7 +136,7 @@ def _spell(character: str) -> str:
 
 
 def _unmarked(character: str) -> str:
-    if _MARKS.match(character):
+    if _MARKS().match(character):
         return ""
     bare = unicodedata.normalize("NFD", character)[0]
     return bare if bare < _MARKED_SCRIPTS else character
