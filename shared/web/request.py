@@ -24,6 +24,9 @@ _MOST_DIGITS = 21
 _MAX_EXACT = 2**53
 """Above it not every integer is a float."""
 
+_MOST_PLACED = 65_536
+"""Characters of a body that are worth reading twice."""
+
 _MOST_SHOWN = 64
 """Characters of a caller's own name for a field."""
 
@@ -134,20 +137,31 @@ class _Refused:
         self.why = why
 
 
-def _marking(hook: _Hook) -> _Hook:
-    def marked(part: Any) -> Any:
-        try:
-            return hook(part)
-        except BadRequest as why:
-            return _Refused(why)
+class _FirstMarked:
+    """Wraps hooks: the first part that one refuses is marked, and nothing after it is judged."""
 
-    return marked
+    def __init__(self) -> None:
+        self._found = False
+
+    def __call__(self, hook: _Hook) -> _Hook:
+        def marked(part: Any) -> Any:
+            if self._found:
+                return dict(reversed(part)) if isinstance(part, list) else 0  # of two alike, the one that was marked
+            try:
+                return hook(part)
+            except BadRequest as why:
+                self._found = True
+                return _Refused(why)
+
+        return marked
 
 
 def _placed(refusal: BadRequest, text: str) -> BadRequest:
     """``refusal`` with the field that it is about. Parsers do not tell their hooks, so ``text`` is read once more."""
+    if len(text) > _MOST_PLACED:
+        return refusal
     try:
-        part = _parse(text, _marking)
+        part = _parse(text, _FirstMarked())
     except (json.JSONDecodeError, RecursionError):  # something else is wrong too, further on
         return refusal
     path: list[str] = []

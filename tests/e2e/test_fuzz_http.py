@@ -267,7 +267,7 @@ def nested(depth: int) -> Any:
         pytest.param(
             json.dumps(message("x"))[:-1].encode() + b', "n": ' + b"9" * 100_000 + b"}",
             {"invalid_json"},
-            "n",
+            None,
             id="100,000 digits",
         ),
         pytest.param(json.dumps({**SOUND, "n": -1}).encode(), {"invalid_value"}, "n", id="negative"),

@@ -101,10 +101,11 @@ def test_what_parsers_disagree_on_is_refused(body: str | bytes, code: str) -> No
         ('{"seed": 1e999}', "invalid_json", "seed"),
         ('{"a": [[1, 2], {"b": [0, -Infinity]}]}', "invalid_json", "a[1].b[1]"),
         ('[{"role": 1}, {"role": 1, "role": 2}]', "duplicate_key", "[1].role"),
-        ('{"messages": [{"x": {"role": NaN, "role": 2}}]}', "duplicate_key", "messages[0].x.role"),
+        ('{"messages": [{"x": {"role": NaN, "role": 2}}]}', "invalid_json", "messages[0].x.role"),
         ("NaN", "invalid_json", None),
         ('{"a": NaN, "b"}', "invalid_json", None),
         (f'{{"{"k" * 100}": NaN}}', "invalid_json", "k" * 64),
+        (f'{{"a": NaN, "b": "{"x" * 65_536}"}}', "invalid_json", None),
     ],
 )
 def test_where_such_a_part_stands_is_told(body: str, code: str, param: str | None) -> None:
