@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from shared.local.processes import Service, _core
+from shared.local.run import _services
+from shared.policy import load_policy
+from shared.settings import load_settings
 
 GUARD = Service("guard", 8080, "functions_framework", one_core=True)
 
@@ -40,6 +43,22 @@ def test_any_core_will_do_where_the_system_does_not_tell(monkeypatch: pytest.Mon
     assert _core(GUARD) == "any"
     monkeypatch.delattr(os, "sched_getaffinity")
     assert _core(GUARD) == "any"
+
+
+ON = "{ second_stage: { mode: monitor } }"
+
+
+@pytest.mark.parametrize(
+    ("policy", "keeps"),
+    [("{}", True), (f"guards: {ON}", False), (f"tenants: {{ one: {{}}, another: {{ guards: {ON} }} }}", False)],
+)
+def test_guard_keeps_to_a_core_unless_its_second_stage_works_on_several(
+    tmp_path: Path, policy: str, keeps: bool
+) -> None:
+    (tmp_path / "policy.yaml").write_text(policy)
+    settings = load_settings(environ={"WARDGATE_ENV": "development", "WARDGATE_HOME": str(tmp_path)})
+    services = _services(settings, load_policy(tmp_path / "policy.yaml").file, 8080, None)
+    assert [service.name for service in services if service.one_core] == (["guard"] if keeps else [])
 
 
 @pytest.mark.parametrize(("core", "pinned"), [("any", False), ("{first}", True), ("1000000", False)])
