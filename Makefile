@@ -124,7 +124,7 @@ test-terraform: $(DEV) ## plan both examples and every module, and look at the p
 mutate-admission: $(DEV) ## plant faults in admission and see that the tests find them [ARGS="--only undone"]
 	@$(BIN)/python -m tests.mutation.admission $(ARGS)
 
-mutate-terraform: $(DEV) ## plant faults in the Terraform configuration and see that its tests find them [ARGS=--all]
+mutate-terraform: $(DEV) ## plant faults in the Terraform configuration and see that its tests find them [ARGS=--help]
 	@$(BIN)/python -m tests.mutation.terraform $(ARGS)
 
 lint: $(DEV) ## check style, format and types
