@@ -35,7 +35,11 @@ class TcpProxy:
         self.accepted = 0
         """Connections so far."""
 
-        self.port = 0
+        self._port_kept = socket.socket()
+        """Bound and never listening, so that nobody else gets the port while connections are refused."""
+        self._port_kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._port_kept.bind(("127.0.0.1", 0))
+        self.port = self._port_kept.getsockname()[1]
         self._listen()
 
     @property
@@ -49,6 +53,8 @@ class TcpProxy:
         """End every connection, and refuse new ones, as where nobody listens."""
         listener, self._listener = self._listener, None
         if listener is not None:
+            with suppress(OSError):  # systems on which only what is connected can be shut down
+                listener.shutdown(socket.SHUT_RDWR)  # at once, also while a thread waits in it
             listener.close()
         self._end_all()
 
@@ -81,7 +87,6 @@ class TcpProxy:
 
     def _listen(self) -> None:
         listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
-        self.port = listener.getsockname()[1]
         listener.settimeout(_TICK)
         self._listener = listener
         self._start(self._accept, listener)
@@ -114,8 +119,8 @@ class TcpProxy:
         self, connection: _Connection, source: socket.socket, target: socket.socket, frames: _Frames | None
     ) -> None:
         """Carry one direction of a connection until either side ends it."""
-        source.settimeout(_TICK)
         with suppress(OSError):
+            source.settimeout(_TICK)
             while not connection.over.is_set():
                 try:
                     data = source.recv(_CHUNK)
@@ -145,6 +150,7 @@ class TcpProxy:
     def close(self) -> None:
         """End everything."""
         self.refuse()
+        self._port_kept.close()
         for thread in self._threads:
             thread.join(5)
 
