@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measure(address: str, project: str, count: int) -> dict[str, Measured]:
     """Every way, by name."""
     made = make_ways(address, project)
-    measured = in_turns(made.in_turns, made.till, count)
+    measured = in_turns(made.fresh, made.till, count)
     measured[_DENIED] = one_after_the_other(made.deny, made.till)
     strategy, item = MovingWindowRateLimiter(MemoryStorage()), parse("1000000000/minute")
     measured[_MEMORY] = one_after_the_other(lambda: strategy.hit(item, "key"), made.till)

@@ -15,10 +15,10 @@ _WINDOW_SECONDS = 60
 class Naive:
     """A sliding log in one document. Admits too many where two requests read before either has written."""
 
-    def __init__(self, client: firestore.Client) -> None:
+    def __init__(self, client: firestore.Client, name: str) -> None:
         self._client = client
-        self._plain = client.document("bench/naive")
-        self._careful = client.document("bench/careful")
+        self._plain = client.document(f"bench/naive-{name}")
+        self._careful = client.document(f"bench/careful-{name}")
 
     def read_then_write(self) -> bool:
         """Two calls that know nothing of each other."""

@@ -6,7 +6,8 @@ import random
 import statistics
 import threading
 import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tests.benchmarks.admission.counting import Spent, Till
@@ -15,6 +16,9 @@ from tests.benchmarks.admission.ways import Way
 
 WARM_UP = 40
 """Turns that are not counted, at most: the emulator's compiler warms up."""
+
+SAME_DOCUMENTS = 100
+"""Turns after which every way goes on with documents that are new."""
 
 _DENIALS = 2000
 THREADS = 32
@@ -37,25 +41,28 @@ class Measured:
         return usd_per_million(self.reads, self.writes)
 
 
-def in_turns(ways: Mapping[str, Way], till: Till, count: int) -> dict[str, Measured]:
+def in_turns(fresh: Callable[[int], Mapping[str, Way]], till: Till, count: int) -> dict[str, Measured]:
     """Each way once, then each again, so that the machine's moods hit all alike.
 
-    In another order each turn: a way that leaves much behind would slow down the same one every time.
+    In another order each turn: a way that leaves much behind would slow down the same one every time. And now and then
+    on other documents: the emulator keeps every version of one, and takes the longer the more there are.
     """
-    order, shuffle = list(ways.items()), random.Random(0).shuffle
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    spent = dict.fromkeys(ways, Spent())
-    warm_up = min(WARM_UP, count)
-    for turn in range(warm_up + count):
-        shuffle(order)
-        for name, way in order:
-            before = till.spent
-            started = time.perf_counter()
-            way()
-            if turn >= warm_up:
-                times[name].append(time.perf_counter() - started)
-                spent[name] += till.spent - before
-    return {name: _measured(statistics.median(times[name]), sum(times[name]), spent[name], count) for name in ways}
+    shuffle = random.Random(0).shuffle
+    times: defaultdict[str, list[float]] = defaultdict(list)
+    spent: defaultdict[str, Spent] = defaultdict(Spent)
+    for first in range(0, count, SAME_DOCUMENTS):
+        order = list(fresh(first // SAME_DOCUMENTS).items())
+        warm_up = min(WARM_UP, count) if first == 0 else 0
+        for turn in range(warm_up + min(SAME_DOCUMENTS, count - first)):
+            shuffle(order)
+            for name, way in order:
+                before = till.spent
+                started = time.perf_counter()
+                way()
+                if turn >= warm_up:
+                    times[name].append(time.perf_counter() - started)
+                    spent[name] += till.spent - before
+    return {name: _measured(statistics.median(each), sum(each), spent[name], count) for name, each in times.items()}
 
 
 def one_after_the_other(way: Way, till: Till) -> Measured:

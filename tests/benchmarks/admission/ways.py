@@ -47,7 +47,8 @@ class Ways:
     """Everything that is measured."""
 
     till: Till
-    in_turns: dict[str, Way]
+    fresh: Callable[[int], dict[str, Way]]
+    """The ways that are measured in turns, on documents that only this number has and that have been made."""
     deny: Way
     """A request that a denial in memory answers."""
     hot: Way
@@ -61,55 +62,69 @@ def make_ways(address: str, project: str) -> Ways:
     documents = connect_documents(f"firestore://{project}", timeout_seconds=5.0)
     store = Counted(documents, till)
 
-    def reserving(key: str, limits: Sequence[RateLimit], *, settles: bool = False) -> Way:
-        limiter = Limiter(store, limits, _POLICY, SystemClock())
-        caller = Caller("acme", key, "api_key", frozenset(), user="ann")
-        if settles:
-            return lambda: limiter.settle(limiter.reserve(caller, "m", _USAGE), _USED)
-        return lambda: limiter.reserve(caller, "m", _USAGE)
+    def limiter(limits: Sequence[RateLimit]) -> Limiter:
+        return Limiter(store, limits, _POLICY, SystemClock())
 
-    bare, one, six = (lambda: store.commit(_bare_writes())), reserving("one", _ONE), reserving("six", _SIX)
-    one()
-    one_raw = _raw(address, project, store.last, till)
-    six()
-    six_raw = _raw(address, project, store.last, till)
-    naive = Naive(CountedClient(project, till))
-    few, few_caller = Limiter(store, _FEW, _POLICY, SystemClock()), Caller("acme", "few", "api_key", frozenset())
-    few.reserve(few_caller, "m", _USAGE)
-    return Ways(
-        till,
-        {
-            BARE: bare,
-            ONE: one,
+    one, six, tokens, few = limiter(_ONE), limiter(_SIX), limiter(_TOKENS), limiter(_FEW)
+    send_raw, client = _raw(address, project, till), CountedClient(project, till)
+
+    def raw(limiter: Limiter, caller: Caller) -> Way:
+        for _ in range(3):  # the first commits of a document say more than those that follow
+            limiter.reserve(caller, "m", _USAGE)
+        return send_raw(store.last)
+
+    def fresh(number: int) -> dict[str, Way]:
+        def caller(key: str) -> Caller:
+            return Caller("acme", f"{key}-{number}", "api_key", frozenset(), user=f"{key}-{number}")
+
+        first, second, third = caller("one"), caller("six"), caller("settled")
+        naive = Naive(client, str(number))
+        one_raw, six_raw = raw(one, first), raw(six, second)
+        ways: dict[str, Way] = {
+            BARE: lambda: store.commit(_bare_writes(number)),
+            ONE: lambda: one.reserve(first, "m", _USAGE),
             ONE_RAW: one_raw,
-            SIX: six,
+            SIX: lambda: six.reserve(second, "m", _USAGE),
             SIX_RAW: six_raw,
-            SETTLED: reserving("settled", _TOKENS, settles=True),
+            SETTLED: lambda: tokens.settle(tokens.reserve(third, "m", _USAGE), _USED),
             NAIVE: naive.read_then_write,
             TRANSACTION: naive.transaction,
-        },
-        deny=lambda: _denied(few, few_caller),
-        hot=reserving("hot", _ONE),
-        bare=bare,
+        }
+        for way in ways.values():
+            way()
+        return ways
+
+    denied, hot = (Caller("acme", key, "api_key", frozenset(), user="ann") for key in ("few", "hot"))
+    few.reserve(denied, "m", _USAGE)
+    return Ways(
+        till,
+        fresh,
+        deny=lambda: _denied(few, denied),
+        hot=lambda: one.reserve(hot, "m", _USAGE),
+        bare=lambda: store.commit(_bare_writes()),
     )
 
 
-def _bare_writes() -> list[Write | Delete]:
-    return [Write("bench/bare", increments={"n": 1})]
+def _bare_writes(number: int = 0) -> list[Write | Delete]:
+    return [Write(f"bench/bare-{number}", increments={"n": 1})]
 
 
-def _raw(address: str, project: str, writes: Sequence[Write | Delete], till: Till) -> Way:
-    """Send a commit's bytes again and throw the answer's away: what it costs without any of our code."""
+def _raw(address: str, project: str, till: Till) -> Callable[[Sequence[Write | Delete]], Way]:
+    """Makes ways that send a commit's bytes and throw the answer's away: what it costs without any of our code."""
     database = f"projects/{project}/databases/(default)"
-    request, spent = encode_commit(database, writes), Spent(rpc=1, writes=len(writes))
     commit = open_channel(grpc, FIRESTORE, address).unary_unary(FIRESTORE.methods["Commit"].path)
     carried = (*headers(database), ("authorization", "Bearer owner"))
 
-    def send() -> None:
-        till.add(spent)
-        commit(request, metadata=carried, timeout=5.0)
+    def way(writes: Sequence[Write | Delete]) -> Way:
+        request, spent = encode_commit(database, writes), Spent(rpc=1, writes=len(writes))
 
-    return send
+        def send() -> None:
+            till.add(spent)
+            commit(request, metadata=carried, timeout=5.0)
+
+        return send
+
+    return way
 
 
 def _denied(limiter: Limiter, caller: Caller) -> None:
