@@ -9,7 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,7 +151,8 @@ def running(function: Function, environment: Mapping[str, str], *, one_core: boo
     url = f"http://127.0.0.1:{port}"
     try:
         if one_core and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})  # before it has any other thread
+            with suppress(OSError):  # as in the local stack: some sandboxes refuse
+                os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})  # before it has any other thread
         _wait_for_answer(process, function.probe(url))
         yield url
     finally:

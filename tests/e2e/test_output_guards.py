@@ -14,6 +14,7 @@ import pytest
 import urllib3
 
 from tests.support import openai_server as upstream
+from tests.support.answering_stack import answering_stack
 from tests.support.chats import tool
 from tests.support.openai_server import OpenAIServer
 from tests.support.stack import LocalStack
@@ -32,13 +33,8 @@ guards:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalStack, OpenAIServer]]:
-    folder = tmp_path_factory.mktemp("output-guards")
-    (folder / "policy.yaml").write_text(POLICY)
-    with (
-        OpenAIServer() as server,
-        LocalStack(folder / "home", policy=folder / "policy.yaml", env={"UPSTREAM_URL": server.url}) as stack,
-    ):
-        yield stack, server
+    with answering_stack(tmp_path_factory.mktemp("output-guards"), POLICY) as running:
+        yield running
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import base64
 import json
 from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
 from shared.guards.encoder import PACKAGES
+from tests.support.answering_stack import answering_stack
 from tests.support.openai_server import OpenAIServer
 from tests.support.stack import LocalStack
 from tests.support.tools import absent
@@ -30,20 +30,11 @@ HARMLESS = "Please summarise the attached report about bridges in three sentence
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalStack, OpenAIServer]]:
     if not all(find_spec(name) for name in PACKAGES):
         absent("onnxruntime (make .venv/.installed-second-stage)")
-    return tmp_path_factory.mktemp("second-stage")
-
-
-@pytest.fixture(scope="module")
-def running(folder: Path) -> Iterator[tuple[LocalStack, OpenAIServer]]:
-    (folder / "policy.yaml").write_text(POLICY)
-    with (
-        OpenAIServer() as server,
-        LocalStack(folder / "home", policy=folder / "policy.yaml", env={"UPSTREAM_URL": server.url}) as stack,
-    ):
-        yield stack, server
+    with answering_stack(tmp_path_factory.mktemp("second-stage"), POLICY) as running:
+        yield running
 
 
 @pytest.fixture
@@ -88,4 +79,4 @@ def test_what_stands_in_a_tools_result_is_seen_too(client: openai.OpenAI) -> Non
         {"role": "tool", "tool_call_id": "call_1", "content": f"A bridge spans a gap. {ATTACK}"},
     ]
     with pytest.raises(openai.BadRequestError, match=BY_IT):
-        client.chat.completions.create(model="default", messages=messages)  # type: ignore[arg-type]
+        client.chat.completions.create(**asking(HARMLESS, messages=messages))
